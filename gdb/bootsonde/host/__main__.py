@@ -1,0 +1,7 @@
+"""`python3 -m bootsonde.host`."""
+
+import sys
+
+from bootsonde.host.main import main
+
+sys.exit(main())

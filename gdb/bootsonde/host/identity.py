@@ -1,0 +1,46 @@
+"""What a trace's header says about kernel and QEMU."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any, Dict
+
+
+def _cache_file() -> str:
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bootsonde", "sha256.json")
+
+
+def sha256(path: str) -> str:
+    """A file's hash. Big kernels are hashed once: the answer is kept with the file's size and time of change."""
+    status = os.stat(path)
+    key = f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+    known: Dict[str, str] = {}
+    try:
+        with open(_cache_file(), encoding="utf-8") as file:
+            known = json.load(file)
+        if isinstance(known.get(key), str):
+            return known[key]
+    except (OSError, ValueError, AttributeError):
+        known = {}
+    digest = hashlib.sha256()
+    with open(path, "rb") as kernel:
+        for block in iter(lambda: kernel.read(1 << 20), b""):
+            digest.update(block)
+    known = {name: value for name, value in list(known.items())[-200:] if not name.startswith(key.split("|")[0] + "|")}
+    known[key] = digest.hexdigest()
+    try:
+        os.makedirs(os.path.dirname(_cache_file()), exist_ok=True)
+        part = f"{_cache_file()}.{os.getpid()}"
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump(known, file)
+        os.replace(part, _cache_file())
+    except OSError:
+        pass  # A cache that cannot be kept costs time, nothing else.
+    return digest.hexdigest()
+
+
+def kernel_identity(path: str, info: Dict[str, Any]) -> Dict[str, Any]:
+    """The header's `kernel`. info: `cprobe info`, or {} for what is no ELF."""
+    return {"name": os.path.basename(path), "build-id": info.get("build_id"), "sha256": sha256(path)}

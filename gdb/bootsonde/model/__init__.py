@@ -1,0 +1,1 @@
+"""Pure data and decoders: no gdb, no processes. Tested without GDB."""

@@ -1,0 +1,73 @@
+"""CPUID answers, decoded.
+
+Sources: Intel SDM volume 2A, CPUID; Linux Documentation/virt/kvm/x86/cpuid.rst for 0x4000xxxx.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import List
+
+#: CPUID 1 and 0x40000001 bits that matter to clocks: (leaf, register, bit, name).
+CLOCK_BITS = (
+    (0x1, "edx", 4, "tsc"), (0x1, "edx", 9, "apic"), (0x1, "ecx", 21, "x2apic"), (0x1, "ecx", 24, "tsc_deadline"),
+    (0x1, "ecx", 31, "hypervisor"),
+    (0x40000001, "eax", 0, "kvmclock (old MSRs)"), (0x40000001, "eax", 3, "kvmclock (new MSRs)"),
+    (0x40000001, "eax", 24, "kvmclock stable"),
+    (0x80000001, "edx", 27, "rdtscp"), (0x80000007, "edx", 8, "invariant tsc"),
+)
+
+#: Signatures as they stand in EBX ECX EDX of leaf 0x40000000.
+HYPERVISORS = {
+    "KVMKVMKVM": "KVM", "TCGTCGTCGTCG": "QEMU TCG", "Microsoft Hv": "Hyper-V", "VMwareVMware": "VMware",
+    "XenVMMXenVMM": "Xen", "bhyve bhyve ": "bhyve", "___ NVMM ___": "NetBSD NVMM", "ACRNACRNACRN": "ACRN",
+}
+
+
+@dataclass(frozen=True)
+class CpuidAnswer:
+    """What cpuid returned for a leaf and sub-leaf; the four registers are 32-bit."""
+
+    leaf: int
+    subleaf: int
+    eax: int
+    ebx: int
+    ecx: int
+    edx: int
+
+    @property
+    def vendor(self) -> str:
+        """The twelve bytes that leaf 0 keeps in EBX EDX ECX, and the 0x4000xxxx leaves in EBX ECX EDX.
+
+        Bytes outside printable ASCII end up as dots, trailing zeros are dropped.
+        """
+        order = (self.ebx, self.ecx, self.edx) if self.leaf >> 16 == 0x4000 else (self.ebx, self.edx, self.ecx)
+        raw = struct.pack("<3I", *order).rstrip(b"\0")
+        return "".join(chr(byte) if 0x20 <= byte < 0x7f else "." for byte in raw)
+
+    def describe(self) -> List[str]:
+        """What the answer means, one statement a line; empty where this project knows nothing of the leaf."""
+        if self.leaf in (0x0, 0x80000000):
+            return [f"EAX: highest leaf {self.eax:#x}", f'vendor "{self.vendor}"']
+        if self.leaf == 0x40000000:
+            known = HYPERVISORS.get(self.vendor.rstrip("."), "unknown to bootsonde")
+            limit = "0, which means 0x40000001" if self.eax == 0 else f"{self.eax:#x}"
+            return [f"EAX: highest hypervisor leaf {limit}", f'vendor "{self.vendor}": {known}']
+        if self.leaf == 0x40000010:
+            return [f"EAX: TSC {self.eax} kHz", f"EBX: bus {self.ebx} kHz"]
+        if self.leaf == 0x15:
+            if self.eax and self.ebx and self.ecx:
+                return [f"TSC {self.ecx * self.ebx // self.eax} Hz ({self.ecx} x {self.ebx} / {self.eax})"]
+            return ["TSC frequency not given: a field is 0"]
+        if self.leaf == 0x16:
+            return [f"EAX: base {self.eax} MHz (informational)"]
+        bits = [name for leaf, register, bit, name in CLOCK_BITS
+                if leaf == self.leaf and getattr(self, register) >> bit & 1]
+        if any(leaf == self.leaf for leaf, _, _, _ in CLOCK_BITS):
+            return ["clock features: " + (", ".join(bits) or "none")]
+        return []
+
+    def __str__(self) -> str:
+        return (f"cpuid {self.leaf:#x}.{self.subleaf:#x}: eax {self.eax:#010x} ebx {self.ebx:#010x} "
+                f"ecx {self.ecx:#010x} edx {self.edx:#010x}")

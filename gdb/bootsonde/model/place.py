@@ -1,0 +1,157 @@
+"""Places: how a scenario names code, and the sites that cprobe finds for them.
+
+A place is a question to cprobe; it is pure data. A site is one answer: an address with its name, file and line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
+
+Globs = Union[str, Sequence[str]]
+
+
+def _globs(option: str, globs: Optional[Globs]) -> list[str]:
+    names = [globs] if isinstance(globs, str) else list(globs or ())
+    return [word for name in names for word in (option, name)]
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Every function, inlined copies included, whose name matches a glob of `name` and whose file one of `file`."""
+
+    name: Optional[Globs] = None
+    file: Optional[Globs] = None
+
+    def query(self) -> list[str]:
+        """cprobe's verb and options; KERNEL goes after the verb."""
+        return ["list", *_globs("--file", self.file), *_globs("--func", self.name)]
+
+    def __str__(self) -> str:
+        parts = [", ".join([value] if isinstance(value, str) else value)
+                 for value in (self.name, self.file) if value]
+        return " in ".join(parts) or "every function"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The test that guards a message: the last moment at which the message can still be avoided."""
+
+    message: str
+
+    def query(self) -> list[str]:
+        """As Functions.query."""
+        return ["find", "--message", self.message]
+
+    def __str__(self) -> str:
+        return f'the check that guards "{self.message}"'
+
+
+@dataclass(frozen=True)
+class Insn:
+    """Every instruction with this mnemonic, in the functions that match `in_func`."""
+
+    mnemonic: str
+    in_func: Optional[Globs] = None
+
+    def query(self) -> list[str]:
+        """As Functions.query."""
+        return ["find", "--insn", self.mnemonic, *_globs("--in-func", self.in_func)]
+
+    def __str__(self) -> str:
+        return f"{self.mnemonic} in {Functions(self.in_func)}" if self.in_func else f"every {self.mnemonic}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A source line, FILE:LINE; where it has no code, the next line that has."""
+
+    where: str
+
+    def query(self) -> list[str]:
+        """As Functions.query."""
+        return ["line", self.where]
+
+    def __str__(self) -> str:
+        return self.where
+
+
+Place = Union[Functions, Check, Insn, Line]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A function's parameter as its entry has it.
+
+    location: a register's name, memory in cprobe's notation, or None where it is not known. size: bytes, if known.
+    """
+
+    name: str
+    type: str
+    location: Optional[str]
+    size: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place in the kernel's code, as `cprobe --format json` describes it."""
+
+    address: int
+    name: str
+    kind: str
+    file: Optional[str] = None
+    line: Optional[int] = None
+    size: int = 0
+    outer: Optional[str] = None
+    section: Optional[str] = None
+    variable: Optional[str] = None
+    args: Tuple[Argument, ...] = field(default=())
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Site:
+        """From one line of cprobe's json format."""
+        return cls(
+            address=int(record["address"], 0),
+            name=record.get("name") or "?",
+            kind=record["kind"],
+            file=record.get("file"),
+            line=record.get("line"),
+            size=record.get("size", 0),
+            outer=record.get("outer"),
+            section=record.get("section"),
+            variable=record.get("variable"),
+            args=tuple(Argument(a.get("name") or "?", a.get("type") or "?", a.get("location"), a.get("size"))
+                       for a in record.get("args", ())))
+
+    @property
+    def where(self) -> str:
+        """FILE:LINE with the folder left out, or the bare address."""
+        if self.file is None:
+            return f"{self.address:#x}"
+        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}" if self.line else self.file.rsplit("/", 1)[-1]
+
+    @property
+    def label(self) -> str:
+        """What a person reads: the function, and what is special about this place in it."""
+        if self.kind == "inlined" and self.outer:
+            return f"{self.name} (inlined in {self.outer})"
+        if self.kind == "check":
+            return f"{self.name} (check of {self.variable})" if self.variable else f"{self.name} (check)"
+        return self.name
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A kernel variable: where it lives and how to read its bytes. `size` in bytes."""
+
+    name: str
+    address: int
+    size: int
+    type: Optional[str] = None
+    signed: bool = False
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Variable:
+        """From one line of `cprobe symbol --format json`."""
+        return cls(record["name"], int(record["address"], 0), record.get("size", 0), record.get("type"),
+                   record.get("encoding") == "signed")

@@ -1,0 +1,157 @@
+"""A scenario as data: which places to watch, what to do there, and when the run has passed.
+
+    scenario = Scenario(__doc__)
+    freq = scenario.setting("tsc_freq", 1_000_000_000, "Hz to inject")
+    scenario.at(Functions(file="pvclock.c"))
+    scenario.at(Check("TSC not initialized"), if_="tsc_freq == 0").inject(tsc_freq=freq)
+    scenario.until("login:")
+    scenario.start()
+
+Inside GDB `start` hands the scenario to the session; outside it runs the file headless, as `bootsonde run` does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, TypeVar
+
+from bootsonde.model.errors import UserError
+from bootsonde.model.place import Place
+
+Value = TypeVar("Value", bool, int, str)
+
+#: What `--set NAME=VALUE` or `bootsonde set` gave, for the next scenario that is loaded.
+overrides: Dict[str, str] = {}
+
+
+@dataclass
+class Rule:
+    """What to do at a place. Every hit is recorded; the rest is asked for.
+
+    condition: an expression over registers ($rdi), the function's parameters and kernel variables.
+    vcpu: only this vCPU's hits count. skip: so many hits are passed over first. limit: after so many hits the
+    breakpoint is disabled. They are applied in that order.
+    """
+
+    place: Place
+    otherwise: Optional[Place] = None
+    condition: Optional[str] = None
+    vcpu: Optional[int] = None
+    skip: int = 0
+    limit: Optional[int] = None
+    optional: bool = False
+    note: str = ""
+    variables: Dict[str, int] = field(default_factory=dict)
+    registers: Dict[str, int] = field(default_factory=dict)
+    cpuid_leaf: Optional[int] = None
+    watches_cpuid: bool = False
+    outcome: Optional[str] = None
+
+    def inject(self, **variables: int) -> Rule:
+        """Write these kernel variables, by name, in their own size."""
+        self.variables.update(variables)
+        return self
+
+    def set_registers(self, **registers: int) -> Rule:
+        """Write these registers of the vCPU that hit; a 32-bit name such as eax clears the upper half, as x86 does."""
+        self.registers.update(registers)
+        return self
+
+    def ask_cpuid(self, leaf: int) -> Rule:
+        """The place is a cpuid instruction: have it answer `leaf`, step over it and decode the answer."""
+        self.cpuid_leaf = leaf
+        return self
+
+    def watch_cpuid(self) -> Rule:
+        """The place is a cpuid instruction: record which leaf the kernel asks for and what it is told."""
+        self.watches_cpuid = True
+        return self
+
+    def passes(self) -> Rule:
+        """A hit ends the run: the end condition is reached."""
+        self.outcome = "passed"
+        return self
+
+    def fails(self) -> Rule:
+        """A hit ends the run as failed."""
+        self.outcome = "failed"
+        return self
+
+    @property
+    def title(self) -> str:
+        """What a summary calls this rule."""
+        return str(self.place)
+
+    @property
+    def needs_stop(self) -> bool:
+        """Whether the vCPU must stay stopped after the breakpoint, because it has to be stepped."""
+        return self.cpuid_leaf is not None or self.watches_cpuid
+
+
+class Scenario:
+    """A list of rules, an end condition, and the settings that the user may override."""
+
+    def __init__(self, doc: Optional[str], *, file: Optional[str] = None) -> None:
+        """doc: the scenario's docstring. file: its path; by default that of the calling script."""
+        self.doc = (doc or "").strip()
+        self.file = os.path.abspath(file or str(sys._getframe(1).f_globals.get("__file__", "scenario")))
+        self.name = os.path.splitext(os.path.basename(self.file))[0]
+        self.rules: List[Rule] = []
+        self.end_texts: List[str] = []
+        self.settings: Dict[str, str] = {}
+        self._overrides = dict(overrides)
+        self._bad_settings: List[str] = []
+
+    def setting(self, name: str, default: Value, help: str) -> Value:
+        """A value that `--set NAME=VALUE` overrides; numbers may be written in hexadecimal, booleans yes or no.
+
+        What cannot be read is reported by `start`, so that a scenario's body need not handle it.
+        """
+        self.settings[name] = f"{help} (default: {default})"
+        text = self._overrides.pop(name, None)
+        if text is None:
+            return default
+        try:
+            if isinstance(default, bool):
+                return {"yes": True, "1": True, "on": True, "no": False, "0": False, "off": False}[text.lower()]
+            return int(text, 0) if isinstance(default, int) else text
+        except (KeyError, ValueError):
+            wanted = "yes or no" if isinstance(default, bool) else "a number"
+            self._bad_settings.append(f"--set {name}={text}: {self.name} wants {wanted} here: {help}")
+            return default
+
+    def at(self, place: Place, *, otherwise: Optional[Place] = None, if_: Optional[str] = None,
+           vcpu: Optional[int] = None, skip: int = 0, limit: Optional[int] = None, optional: bool = False,
+           note: str = "") -> Rule:
+        """Add a rule.
+
+        otherwise: the place to take where this kernel has none of `place`. optional: a kernel without it is not
+        worth a word. note: printed when the rule first acts.
+        """
+        rule = Rule(place, otherwise, if_, vcpu, skip, limit, optional, note)
+        self.rules.append(rule)
+        return rule
+
+    def until(self, text: str) -> None:
+        """The run has passed when the console shows `text`."""
+        self.end_texts.append(text)
+
+    def check_settings(self) -> None:
+        """Raises UserError for a --set that no setting took, listing what there is, or that cannot be read."""
+        if self._bad_settings:
+            raise UserError("; ".join(self._bad_settings))
+        if self._overrides:
+            known = "".join(f"\n  {name}: {text}" for name, text in self.settings.items()) or " none"
+            names = ", ".join(sorted(self._overrides))
+            raise UserError(f"{self.name} has no setting named {names}. It has:{known}")
+
+    def start(self) -> None:
+        """Run: in this GDB if there is one around us, else headless."""
+        if hasattr(sys.modules.get("gdb"), "execute"):
+            from bootsonde.session.session import run_scenario
+            run_scenario(self)
+        else:
+            from bootsonde.host.main import main
+            sys.exit(main(["run", self.file, *sys.argv[1:]]))

@@ -1,0 +1,112 @@
+"""cprobe's client: questions to a kernel's ELF and DWARF. Used by host and session alike.
+
+Every answer is one line of JSON a record (docs/architecture.md). Questions that do not depend on each other are asked
+at the same time, because on a big kernel each costs tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any, Dict, List, Optional, Sequence
+
+from bootsonde.model.errors import UserError
+
+#: A question that takes longer is broken; the slowest on a 588 MB kernel takes a tenth of a second.
+TIMEOUT_S = 60.0
+
+
+class Answer:
+    """cprobe's answer to one question. `note` is what it said on standard error."""
+
+    def __init__(self, records: List[Dict[str, Any]], note: str) -> None:
+        self.records = records
+        self.note = note
+
+
+class Probe:
+    """Asks one kernel. `kernel` may be any ELF; cprobe finds its debug file."""
+
+    def __init__(self, cprobe: str, kernel: str) -> None:
+        self.cprobe = cprobe
+        self.kernel = kernel
+
+    def ask(self, verb: str, *words: str) -> Answer:
+        """One question. Raises UserError as ask_all does."""
+        return self.ask_all([[verb, *words]])[0]
+
+    def ask_all(self, queries: Sequence[Sequence[str]]) -> List[Answer]:
+        """Questions [VERB, WORD...], answered in order; KERNEL is put in after the verb.
+
+        Nothing found is an empty answer. Raises UserError if cprobe cannot read the kernel.
+        """
+        children = [subprocess.Popen([self.cprobe, verb, self.kernel, *words, "--format", "json"],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    for verb, *words in queries]
+        answers = []
+        try:
+            for child in children:
+                out, err = child.communicate(timeout=TIMEOUT_S)
+                note = err.decode("utf-8", "replace").strip()
+                if child.returncode not in (0, 1):
+                    raise UserError(note or f"{self.cprobe} ended with status {child.returncode}")
+                answers.append(Answer([json.loads(line) for line in out.splitlines() if line.strip()], note))
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{self.cprobe} gave no answer on {self.kernel} within {TIMEOUT_S:.0f} s") from None
+        finally:
+            for child in children:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+        return answers
+
+
+class Symbolizer:
+    """Turns addresses into function+offset, by one cprobe that stays and reads addresses from a pipe."""
+
+    def __init__(self, cprobe: str, kernel: str) -> None:
+        self._command = [cprobe, "symbolize", kernel, "--format", "json"]
+        self._child: Optional[subprocess.Popen[bytes]] = None
+        self._known: Dict[int, Dict[str, Any]] = {}
+
+    def look_up(self, address: int) -> Dict[str, Any]:
+        """cprobe's record: address, and where known name, offset, file, line."""
+        record = self._known.get(address)
+        if record is None:
+            record = self._known[address] = self._ask(address)
+        return record
+
+    def describe(self, address: int) -> str:
+        """function+0xOFFSET, or the bare address."""
+        record = self.look_up(address)
+        name, offset = record.get("name"), record.get("offset", 0)
+        if not name or name == "?":
+            return f"{address:#x}"
+        return f"{name}+{offset:#x}" if offset else str(name)
+
+    def _ask(self, address: int) -> Dict[str, Any]:
+        unknown = {"address": f"{address:#x}"}
+        if self._child is None:
+            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL)
+        assert self._child.stdin is not None and self._child.stdout is not None
+        try:
+            self._child.stdin.write(f"{address:#x}\n".encode())
+            self._child.stdin.flush()
+            line = self._child.stdout.readline()
+            record = json.loads(line)
+        except (OSError, ValueError):
+            return unknown
+        return record if isinstance(record, dict) else unknown
+
+    def close(self) -> None:
+        """End the cprobe."""
+        if self._child is not None:
+            assert self._child.stdin is not None and self._child.stdout is not None
+            try:
+                self._child.stdin.close()
+            except OSError:
+                pass
+            self._child.stdout.close()
+            self._child.wait()
+            self._child = None

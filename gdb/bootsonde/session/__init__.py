@@ -1,0 +1,1 @@
+"""Inside GDB: attach, breakpoints, injection, commands. The only room that imports gdb."""

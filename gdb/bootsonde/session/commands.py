@@ -1,0 +1,127 @@
+"""GDB commands under the prefix `bootsonde`. Importing this module defines them."""
+
+from __future__ import annotations
+
+import shlex
+
+import gdb
+
+from bootsonde.model import scenario as model_scenario
+from bootsonde.model.breakspec import parse_break
+from bootsonde.session import interactive
+
+
+class Prefix(gdb.Command):
+    """Scripted debugging of early kernel boot. Source a scenario first, as in: source scenarios/pvclock.py"""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde", gdb.COMMAND_RUNNING, gdb.COMPLETE_NONE, True)
+
+
+class Go(gdb.Command):
+    """Continue the boot and print every hit, to the end of the run or to Ctrl-C; then say what was never hit."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde go", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde go"""
+        interactive.go()
+
+
+class Summary(gdb.Command):
+    """Which functions of the scenario were hit, how often, and which never."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde summary", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde summary"""
+        interactive.current().print_summary()
+
+
+class Break(gdb.Command):
+    """Record hits of more places: bootsonde break PLACE [vcpu N] [skip N] [limit N] [if EXPRESSION]
+
+    PLACE is a function's name, a glob of names, or FILE:LINE. EXPRESSION may use registers ($rdi), parameters and
+    kernel variables. vcpu takes only that vCPU's hits, skip passes over the first N, limit disables the place after
+    N."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde break", gdb.COMMAND_BREAKPOINTS)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde break PLACE ..."""
+        with interactive.user_errors():
+            rule = parse_break(argument)
+        interactive.add_break(rule)
+
+
+class Attach(gdb.Command):
+    """Connect to a waiting guest: bootsonde attach [NAME|HOST:PORT|unix:PATH]"""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde attach", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde attach [WHERE]"""
+        with interactive.user_errors():
+            interactive.leave(kill=False)
+            interactive.attach(argument.strip() or None)
+
+
+class Detach(gdb.Command):
+    """End the run, take bootsonde's breakpoints out and let the guest run on."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde detach", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde detach"""
+        interactive.leave(kill=False)
+
+
+class Set(gdb.Command):
+    """Override settings of the scenario that is sourced next: bootsonde set NAME=VALUE...; alone, it shows them."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde set", gdb.COMMAND_SUPPORT)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde set [NAME=VALUE...]"""
+        for word in shlex.split(argument):
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise gdb.GdbError(f"bootsonde: {word}: expected NAME=VALUE; NAME= takes an override back")
+            if value:
+                model_scenario.overrides[name] = value
+            else:
+                model_scenario.overrides.pop(name, None)
+        for name, value in model_scenario.overrides.items():
+            gdb.write(f"{name}={value}\n")
+
+
+class Symbols(gdb.Parameter):
+    """The ELF in which names are looked up, if it is not the one that was booted."""
+
+    set_doc = "Set the ELF in which bootsonde looks names up; empty for the kernel that was booted."
+    show_doc = "Show the ELF in which bootsonde looks names up."
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde-symbols", gdb.COMMAND_FILES, gdb.PARAM_OPTIONAL_FILENAME)
+        self.value = ""
+
+
+class SymbolsAtPrompt(gdb.Parameter):
+    """Whether GDB reads the kernel's symbols before bootsonde gives its prompt: auto or never."""
+
+    set_doc = "Set whether GDB reads the kernel's symbols before the prompt."
+    show_doc = "Show whether GDB reads the kernel's symbols before the prompt."
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde-symbols-at-prompt", gdb.COMMAND_FILES, gdb.PARAM_ENUM, ["auto", "never"])
+        self.value = "auto"
+
+
+for _command in (Prefix, Go, Summary, Break, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
+    _command()

@@ -1,0 +1,115 @@
+"""The connection to the guest's stub: made, checked against the kernel's file, given up."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Mapping, Optional
+
+import gdb
+
+from bootsonde.model.errors import UserError
+from bootsonde.session import machine
+
+#: Bytes compared at the entry point of a kernel that has no build-id.
+ENTRY_BYTES = 64
+
+
+class Connection:
+    """At most one a GDB. `ours` says whether this session made it; a connection it found is never ended."""
+
+    def __init__(self) -> None:
+        self._settings = contextlib.ExitStack()
+        self.ours = False
+
+    def open(self, target: str) -> None:
+        """Connect to a stub, HOST:PORT or a socket's path.
+
+        FreeBSD's OSABI has no handler in many GDBs, which then refuse QEMU's registers; and a GDB without an
+        architecture cuts addresses to 32 bits while the vCPU is in real mode. Both are set while connected.
+        Raises UserError if nobody answers.
+        """
+        self._settings.enter_context(machine.settings(osabi="none", architecture="i386:x86-64", confirm="off"))
+        try:
+            with machine.settings(tcp__auto_retry="off"):
+                gdb.execute(f"target remote {target}", to_string=True)
+        except gdb.error as error:
+            self._settings.close()
+            raise UserError(f"no guest waits at {target} ({error}): start one in another terminal with "
+                            "./launch/microvm_debug.sh KERNEL") from None
+        self.ours = True
+
+    def alive(self) -> bool:
+        """Whether the stub still answers. A dead connection is dropped."""
+        if not machine.connected():
+            self._settings.close()
+            return False
+        try:
+            gdb.execute("maintenance packet qC", to_string=True)
+        except gdb.error:
+            self.drop()
+            return False
+        return machine.connected()
+
+    def drop(self) -> None:
+        """Forget a connection whose other end is gone."""
+        if machine.connected():
+            with contextlib.suppress(gdb.error), machine.settings(confirm="off"):
+                gdb.execute("disconnect", to_string=True)
+        self.ours = False
+        self._settings.close()
+
+    def close(self, kill: bool) -> None:
+        """Leave: end the guest, or let it run on."""
+        if machine.connected():
+            with contextlib.suppress(gdb.error), machine.settings(confirm="off"):
+                gdb.execute("kill" if kill else "detach", to_string=True)
+        self.ours = False
+        self._settings.close()
+
+
+def _build_id_differs(info: Mapping[str, Any], virtual: bool) -> Optional[bool]:
+    build_id = bytes.fromhex(info.get("build_id") or "")
+    place = info.get("build_id_address" if virtual else "build_id_paddr")
+    if not build_id or place is None:
+        return None
+    address = int(place, 0)
+    try:
+        seen = machine.read(address, len(build_id)) if virtual else machine.read_physical(address, len(build_id))
+    except gdb.MemoryError:
+        return None
+    if seen is None or not any(seen):
+        return None
+    return seen != build_id
+
+
+def _entry_differs(info: Mapping[str, Any]) -> Optional[bool]:
+    entry = int(info["entry"], 0)
+    for segment in info.get("segments", ()):
+        vaddr, paddr = int(segment["vaddr"], 0), int(segment["paddr"], 0)
+        # PVH kernels enter at a physical address, others may give a virtual one; either lies in a segment.
+        for base in (vaddr, paddr):
+            size = min(ENTRY_BYTES, base + int(segment["filesz"]) - entry)
+            if base <= entry and size > 0:
+                with open(info["file"], "rb") as kernel:
+                    kernel.seek(int(segment["offset"]) + entry - base)
+                    wanted = kernel.read(size)
+                seen = machine.read_physical(paddr + entry - base, size)
+                return None if seen is None or not any(seen) else seen != wanted
+    return None
+
+
+def check_identity(info: Mapping[str, Any], virtual: bool = False) -> bool:
+    """Compare the guest's memory with the kernel's file; True if it was possible, and they agree.
+
+    info: `cprobe info`. virtual: look at link addresses (a guest that unpacked itself) instead of load addresses.
+    False means that the guest has not loaded the kernel yet, or that it cannot be told. Raises UserError if the guest
+    runs another kernel.
+    """
+    differs = _build_id_differs(info, virtual)
+    if differs is None and not virtual:
+        differs = _entry_differs(info)
+    if differs:
+        raise UserError(f"the guest does not run {info['file']}: its memory differs at the kernel's "
+                        f"{'build-id' if info.get('build_id') else 'entry point'}. Name the kernel that it booted "
+                        "(--kernel or --symbols), or start the guest again if you have rebuilt it")
+    return differs is False

@@ -1,0 +1,77 @@
+"""A run without a person: GDB executes this file, which runs the scenario and leaves the verdict to the host."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+import traceback
+
+import gdb
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir))
+
+from bootsonde.model import scenario as model_scenario  # noqa: E402
+from bootsonde.model.config import SESSION_VARIABLE, SessionConfig  # noqa: E402
+from bootsonde.model.errors import UserError  # noqa: E402
+from bootsonde.model.outcome import Outcome, Verdict  # noqa: E402
+from bootsonde.session.connection import Connection  # noqa: E402
+from bootsonde.session.session import Session  # noqa: E402
+
+
+def run(scenario: model_scenario.Scenario) -> None:
+    """Attach, run to the end, print the summary, leave the guest."""
+    config = SessionConfig.load(os.environ[SESSION_VARIABLE])
+    connection = Connection()
+    connection.open(config.stub)
+    session = Session(config, connection)
+    try:
+        session.prepare(scenario)
+        while session.verdict is None:
+            if session.run(stop_at_hit=False) is None:
+                session.finish(Verdict(Outcome.INTERRUPTED, "interrupted"))
+        session.print_summary()
+    except KeyboardInterrupt:
+        if not session.started:
+            raise
+        session.finish(Verdict(Outcome.INTERRUPTED, "interrupted"))
+    except UserError as error:
+        if not session.started:
+            raise
+        session.finish(Verdict(Outcome.USAGE, str(error)))
+    except Exception as error:
+        if session.started:
+            session.finish(Verdict(Outcome.FAILED, f"an error in bootsonde: {error!r}"))
+        raise
+    finally:
+        session.close(kill=config.owned)
+    assert session.verdict is not None
+    _leave(config, session.verdict)
+
+
+def _leave(config: SessionConfig, verdict: Verdict) -> None:
+    assert config.result_file is not None
+    with open(config.result_file, "w", encoding="utf-8") as file:
+        json.dump(verdict.to_json(), file)
+
+
+def _main(path: str) -> None:
+    config = SessionConfig.load(os.environ[SESSION_VARIABLE])
+    model_scenario.overrides.update(config.settings)
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except UserError as error:
+        _leave(config, Verdict(Outcome.USAGE, str(error)))
+    except Exception as error:
+        traceback.print_exc()
+        _leave(config, Verdict(Outcome.FAILED, f"an error in {path} or in bootsonde itself: {error!r}",
+                               "its traceback stands above"))
+    if not os.path.exists(str(config.result_file)):
+        _leave(config, Verdict(Outcome.USAGE, f"{path} ended without scenario.start()", "its last line should be that"))
+
+
+if __name__ == "__main__":
+    gdb.execute("set pagination off", to_string=True)
+    _main(os.environ["BOOTSONDE_SCENARIO"])

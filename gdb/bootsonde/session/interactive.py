@@ -1,0 +1,158 @@
+"""A run with a person at GDB's prompt: find the waiting guest, stop at the first hit, go on by `bootsonde go`."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+from typing import Iterator, Optional
+
+import gdb
+
+from bootsonde import places
+from bootsonde.model.config import SessionConfig
+from bootsonde.model.errors import UserError
+from bootsonde.model.guests import WaitingGuest, gdb_target, waiting_guests
+from bootsonde.model.outcome import Outcome, Verdict
+from bootsonde.model.scenario import Rule, Scenario
+from bootsonde.session import machine, symbols
+from bootsonde.session.connection import Connection
+from bootsonde.session.recorder import say
+from bootsonde.session.session import Session
+
+#: Where a guest waits that nobody has registered.
+DEFAULT_STUB = "127.0.0.1:1234"
+
+_connection = Connection()
+_session: Optional[Session] = None
+#: The guest the connection leads to; None for one that nobody has registered.
+_guest: Optional[WaitingGuest] = None
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn a UserError into GDB's own error, which shows as one line without a traceback."""
+    try:
+        yield
+    except UserError as error:
+        raise gdb.GdbError(f"bootsonde: {error}") from None
+
+
+def current() -> Session:
+    """The session, for commands. Raises gdb.GdbError if there is none."""
+    if _session is None or not _session.started:
+        raise gdb.GdbError("bootsonde: no scenario is loaded: source scenarios/pvclock.py")
+    return _session
+
+
+def _choose_guest() -> Optional[WaitingGuest]:
+    """The one guest that waits, or the one that $BOOTSONDE_GUEST names."""
+    guests = waiting_guests()
+    wanted = os.environ.get("BOOTSONDE_GUEST")
+    if wanted is not None:
+        guests = [guest for guest in guests if guest.name == wanted]
+        if not guests:
+            raise UserError(f"no guest named {wanted} waits ($BOOTSONDE_GUEST)")
+    if len(guests) > 1:
+        raise UserError("several guests wait: " + ", ".join(f"{g.name} ({g.kernel})" for g in guests)
+                        + "; choose with: bootsonde attach NAME")
+    return guests[0] if guests else None
+
+
+def attach(where: Optional[str] = None) -> None:
+    """Connect to a guest by name or stub address, or to the only one that waits. Raises UserError."""
+    global _guest
+    if where is None:
+        guest = _choose_guest()
+    else:
+        guest = next((g for g in waiting_guests() if where in (g.name, g.stub, g.target)), None)
+    target = guest.target if guest is not None else gdb_target(where or DEFAULT_STUB)
+    _connection.open(target)
+    _guest = guest
+    say(f"bootsonde: attached to {target}" + (f", guest {guest.name}" if guest is not None else ""))
+
+
+def _config(scenario: Scenario) -> SessionConfig:
+    """What the host would say in a headless run, from the waiting guest's state file."""
+    kernel = _guest.kernel if _guest is not None else None
+    if kernel is None:
+        kernel, origin = places.default_kernel()
+        say(f"bootsonde: taking the kernel to be {kernel} ({origin})")
+    named = str(gdb.parameter("bootsonde-symbols") or "")
+    trace = f"{scenario.name}.trace.jsonl"
+    if os.path.exists(trace):
+        os.replace(trace, f"{trace}.old")
+    return SessionConfig(
+        stub=_guest.target if _guest is not None else DEFAULT_STUB, kernel=kernel, symbols=named or kernel,
+        cprobe=places.cprobe(), headless=False, owned=False, trace=trace,
+        console=_guest.console if _guest is not None else None,
+        trace_header={"kernel": {"name": os.path.basename(kernel)}, "qemu": {}},
+        symbols_at_prompt=gdb.parameter("bootsonde-symbols-at-prompt") != "never")
+
+
+def run(scenario: Scenario) -> None:
+    """Source a scenario: attach if need be, set its breakpoints, stop at the first hit."""
+    global _session
+    with user_errors():
+        if _session is not None:
+            _session.close_run()
+        if not _connection.alive():
+            attach()
+        session = Session(_config(scenario), _connection)
+        session.prepare(scenario)
+        _session = session
+        say("bootsonde: running to the first hit; Ctrl-C stops earlier")
+        go(stop_at_hit=True)
+
+
+def go(stop_at_hit: bool = False) -> None:
+    """Let the guest run; without `stop_at_hit` every hit is printed and the run goes on to its end."""
+    session = current()
+    with user_errors():
+        if session.verdict is not None and machine.connected():
+            raise UserError(f"this run has ended ({session.verdict.reason}); source a scenario for a new one, "
+                            "or `continue` without recording")
+        if session.verdict is None:
+            session.run(stop_at_hit)
+        report(session, full=not stop_at_hit or session.verdict is not None)
+
+
+def report(session: Session, full: bool) -> None:
+    """What a person needs before the prompt: the summary, the verdict, symbols and the place."""
+    if full:
+        session.print_summary()
+    if session.verdict is not None:
+        verdict = session.verdict
+        say(f"bootsonde: {verdict.outcome.value}: {verdict.reason}" + (f"; {verdict.advice}" if verdict.advice else ""))
+        if session.config.trace:
+            say(f"bootsonde: trace in {session.config.trace}")
+    if machine.connected():
+        if session.config.symbols_at_prompt:
+            symbols.load(session.config.symbols)
+        gdb.execute("frame")
+
+
+def add_break(rule: Rule) -> None:
+    """`bootsonde break`."""
+    with user_errors():
+        planned = current().add_rule(rule)
+    for armed in planned.armed:
+        say(f"  {armed.site.address:#x} {armed.site.label} {armed.site.where}")
+
+
+def leave(kill: bool) -> None:
+    """`bootsonde detach` and `bootsonde kill`: end the run, take the breakpoints out, leave the guest."""
+    global _session
+    if _session is not None:
+        _session.close_run()
+        _session = None
+    _connection.close(kill)
+
+
+@atexit.register
+def _at_exit() -> None:
+    """GDB is quit: the trace gets its end record, and no thread is left running."""
+    if _session is not None and _session.started:
+        if _session.verdict is None:
+            _session.finish(Verdict(Outcome.INTERRUPTED, "GDB was quit"))
+        _session.close_files()

@@ -1,0 +1,119 @@
+"""The stopped guest as GDB sees it: vCPUs, registers, memory. Thin, so that nothing else deals in gdb.Value."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Iterator, List, Optional, Tuple
+
+import gdb
+
+_MASK64 = (1 << 64) - 1
+#: 32-bit names whose writing clears the upper half of the 64-bit register, as the processor does.
+_WIDE = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")}
+_WIDE.update({f"r{number}d": f"r{number}" for number in range(8, 16)})
+
+
+@contextlib.contextmanager
+def settings(**values: str) -> Iterator[None]:
+    """GDB settings for a while: settings(confirm="off"). A dash in a name is written as an underscore."""
+    before: List[Tuple[str, str]] = []
+    try:
+        for key, value in values.items():
+            name = key.replace("_", "-").replace("--", " ")
+            shown = gdb.parameter(name)
+            before.append((name, str(shown) if not isinstance(shown, bool) else "on" if shown else "off"))
+            gdb.execute(f"set {name} {value}", to_string=True)
+        yield
+    finally:
+        for name, text in reversed(before):
+            gdb.execute(f"set {name} {text}", to_string=True)
+
+
+def connected() -> bool:
+    """Whether a target with at least one vCPU is there."""
+    inferior = gdb.selected_inferior()
+    return bool(inferior.pid and inferior.is_valid() and inferior.threads())
+
+
+def current_vcpu() -> int:
+    """The number of the vCPU that GDB has selected, from 0."""
+    thread = gdb.selected_thread()
+    if thread is None:
+        return 0
+    lwp = int(thread.ptid[1])
+    return lwp - 1 if lwp > 0 else thread.num - 1
+
+
+def register(name: str) -> int:
+    """A register of the selected vCPU as an unsigned number."""
+    return int(gdb.newest_frame().read_register(name)) & _MASK64
+
+
+def set_register(name: str, value: int) -> Tuple[str, int, int]:
+    """Write a register and read it back: (the register that was written, before, after)."""
+    wide = _WIDE.get(name, name)
+    before = register(wide)
+    gdb.execute(f"set ${wide} = {value & (0xffffffff if wide != name else _MASK64):#x}", to_string=True)
+    return wide, before, register(wide)
+
+
+def read(address: int, size: int) -> bytes:
+    """Virtual memory, as the selected vCPU's page tables map it. Raises gdb.MemoryError."""
+    return bytes(gdb.selected_inferior().read_memory(address, size))
+
+
+def read_number(address: int, size: int, signed: bool = False) -> int:
+    """A little-endian number. Raises gdb.MemoryError."""
+    return int.from_bytes(read(address, size), "little", signed=signed)
+
+
+def write(address: int, data: bytes) -> None:
+    """Virtual memory, read-only text included. Raises gdb.MemoryError."""
+    gdb.selected_inferior().write_memory(address, data)
+
+
+def read_string(address: int, limit: int = 128) -> Optional[str]:
+    """A C string, cut at `limit` bytes or at an unreadable page; None if nothing can be read."""
+    data = b""
+    try:
+        while len(data) < limit and b"\0" not in data:
+            step = min(16 - address % 16, limit - len(data))
+            data += read(address, step)
+            address += step
+    except gdb.MemoryError:
+        if not data:
+            return None
+    return data.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def read_physical(address: int, size: int) -> Optional[bytes]:
+    """Physical memory, through QEMU's own packet; None where the stub is not QEMU's or nothing is there."""
+    if "OK" not in str(gdb.execute("maintenance packet Qqemu.PhyMemMode:1", to_string=True)):
+        return None
+    try:
+        return read(address, size)
+    except gdb.MemoryError:
+        return None
+    finally:
+        gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
+
+
+def step_instruction() -> None:
+    """Step the selected vCPU by one instruction while the others stand still."""
+    with settings(scheduler_locking="on"):
+        gdb.execute("stepi", to_string=True)
+
+
+def program_counters() -> List[Tuple[int, Optional[int]]]:
+    """(vCPU, pc) of every vCPU; None where it cannot be read. The selection stays as it was."""
+    selected = gdb.selected_thread()
+    places: List[Tuple[int, Optional[int]]] = []
+    for thread in sorted(gdb.selected_inferior().threads(), key=lambda each: each.num):
+        try:
+            thread.switch()
+            places.append((current_vcpu(), register("rip")))
+        except gdb.error:
+            places.append((thread.num - 1, None))
+    if selected is not None and selected.is_valid():
+        selected.switch()
+    return places

@@ -1,0 +1,93 @@
+"""From a scenario's rules to armed sites: what this kernel has of what the scenario names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+from bootsonde.model.errors import UserError
+from bootsonde.model.expression import variables_in
+from bootsonde.model.place import Check, Place, Site, Variable
+from bootsonde.model.scenario import Rule
+from bootsonde.probe import Answer, Probe
+from bootsonde.session.points import Armed, arm
+
+
+@dataclass
+class Planned:
+    """A rule with its armed sites, for the summary. `title` says which place was taken."""
+
+    rule: Rule
+    title: str
+    armed: List[Armed]
+
+
+def _sites(place: Place, answer: Answer) -> List[Site]:
+    sites = [Site.from_json(record) for record in answer.records]
+    if isinstance(place, Check):
+        sites = [site for site in sites if site.kind == "check"]
+    # Alternatives are templates that the kernel copies elsewhere; a breakpoint there would never be hit.
+    return [site for site in sites if not (site.section or "").startswith(".altinstr")]
+
+
+class Planner:
+    """Asks cprobe, all that is independent at once."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._variables: Dict[str, Optional[Variable]] = {}
+
+    def variable(self, name: str) -> Optional[Variable]:
+        """A kernel variable by name; the first in address order where there are static twins."""
+        if name not in self._variables:
+            self._learn([name])
+        return self._variables[name]
+
+    def _learn(self, names: List[str], answer: Optional[Answer] = None) -> None:
+        for record in (answer or self._probe.ask("symbol", *names)).records:
+            if record.get("kind") == "object" and not self._variables.get(record["name"]):
+                self._variables[record["name"]] = Variable.from_json(record)
+        for name in names:
+            self._variables.setdefault(name, None)
+
+    def plan(self, rules: List[Rule]) -> Tuple[List[Planned], List[str]]:
+        """Armed sites for each rule, and remarks for the user on what this kernel has not.
+
+        Raises UserError if cprobe cannot read the kernel or a condition cannot be had.
+        """
+        # Names that a condition could mean as variables; parameters among them are only asked for in vain.
+        names = sorted({name for rule in rules for name in rule.variables}
+                       | {name for rule in rules if rule.condition for name in variables_in(rule.condition, {})})
+        places = [rule.place for rule in rules] + [rule.otherwise for rule in rules if rule.otherwise is not None]
+        queries = [place.query() for place in places]
+        if names:
+            queries.append(["symbol", *names])
+        answers = self._probe.ask_all(queries)
+        if names:
+            self._learn(names, answers.pop())
+        sites = {place: (_sites(place, answer), answer.note) for place, answer in zip(places, answers)}
+        remarks: List[str] = []
+        return [self._plan_rule(rule, sites, remarks) for rule in rules], remarks
+
+    def _plan_rule(self, rule: Rule, sites: Dict[Place, Tuple[List[Site], str]], remarks: List[str]) -> Planned:
+        place = rule.place
+        found, note = sites[place]
+        if not found and rule.otherwise is not None:
+            place = rule.otherwise
+            found, other_note = sites[place]
+            remarks.append(f"this kernel has not {rule.place}; " +
+                           (f"taking {place} instead" if found else f"nor has it {place}"))
+            note = other_note or note
+        elif not found and not rule.optional:
+            remarks.append(f"this kernel has not {place}" + (f": {note}" if note else ""))
+        missing = sorted(name for name in rule.variables if self.variable(name) is None)
+        if missing and found:
+            remarks.append(f"this kernel has no variable {', '.join(missing)}: nothing is injected at {place}")
+        if missing:
+            # Without the variable the rule still shows that its place was reached.
+            rule = Rule(rule.place, vcpu=rule.vcpu, skip=rule.skip, limit=rule.limit, optional=rule.optional)
+        try:
+            armed = [arm(rule, site, self.variable) for site in found]
+        except UserError as error:
+            raise UserError(f"at {place}: {error}") from None
+        return Planned(rule, str(place), armed)

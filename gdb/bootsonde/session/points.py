@@ -1,0 +1,103 @@
+"""Breakpoints: which rules stand at an address, and whether a hit counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional
+
+import gdb
+
+from bootsonde.model.expression import resolve
+from bootsonde.model.place import Site, Variable
+from bootsonde.model.scenario import Rule
+from bootsonde.session import machine
+
+
+@dataclass
+class Armed:
+    """One rule at one site. `seen` counts hits that met vCPU and condition, `hits` those that counted."""
+
+    rule: Rule
+    site: Site
+    condition: Optional[str] = None
+    seen: int = 0
+    hits: int = 0
+    unreadable: int = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether the rule's limit is reached."""
+        return self.rule.limit is not None and self.hits >= self.rule.limit
+
+    def counts(self) -> bool:
+        """Whether this hit counts: vCPU, condition, skip, limit, in that order. Counts it."""
+        if self.spent or (self.rule.vcpu is not None and machine.current_vcpu() != self.rule.vcpu):
+            return False
+        if self.condition is not None:
+            try:
+                if not int(gdb.parse_and_eval(self.condition)):
+                    return False
+            except gdb.MemoryError:
+                self.unreadable += 1  # Its page is not mapped yet: the condition cannot hold.
+                return False
+        self.seen += 1
+        if self.seen <= self.rule.skip:
+            return False
+        self.hits += 1
+        return True
+
+
+def arm(rule: Rule, site: Site, lookup: Callable[[str], Optional[Variable]]) -> Armed:
+    """Prepare a rule for a site. Raises UserError if its condition names what this kernel has not."""
+    condition = None
+    if rule.condition is not None:
+        registers = {argument.name: argument.location for argument in site.args
+                     if argument.location is not None and argument.location.isalnum()}
+        condition = resolve(rule.condition, registers, lookup)
+    return Armed(rule, site, condition)
+
+
+class Point(gdb.Breakpoint):
+    """A breakpoint at an address, for all rules that stand there."""
+
+    def __init__(self, address: int, on_hit: Callable[[Point], bool]) -> None:
+        super().__init__(f"*{address:#x}")
+        self.silent = True
+        self.address = address
+        self.armed: List[Armed] = []
+        self._on_hit = on_hit
+
+    def stop(self) -> bool:
+        """GDB's question whether to stop here."""
+        return self._on_hit(self)
+
+    def retire(self) -> None:
+        """Disable once every rule is spent; from a posted event, since stop() may change no breakpoint."""
+        if all(armed.spent for armed in self.armed):
+            def disable() -> None:
+                if self.is_valid():
+                    self.enabled = False
+            gdb.post_event(disable)
+
+
+class Points:
+    """All breakpoints of a session, one an address."""
+
+    def __init__(self, on_hit: Callable[[Point], bool]) -> None:
+        self._on_hit = on_hit
+        self.by_address: Dict[int, Point] = {}
+
+    def add(self, armed: Armed) -> None:
+        """Set the breakpoint, or join the one that is there."""
+        address = armed.site.address
+        point = self.by_address.get(address)
+        if point is None or not point.is_valid():
+            point = self.by_address[address] = Point(address, self._on_hit)
+        point.armed.append(armed)
+
+    def clear(self) -> None:
+        """Delete them all; a user's own breakpoints stay."""
+        for point in self.by_address.values():
+            if point.is_valid():
+                point.delete()
+        self.by_address.clear()

@@ -1,0 +1,128 @@
+"""Writes what happens into the trace, and says it to the user in one line each."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Dict, List, Mapping, Optional
+
+import gdb
+
+from bootsonde.model.console import printable
+from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.place import Argument, Site
+from bootsonde.model.trace import TraceWriter
+from bootsonde.probe import Symbolizer
+from bootsonde.session import machine
+
+
+def say(text: str) -> None:
+    """Print a line at once, also while GDB's own output is being captured."""
+    gdb.flush()
+    data = (text + "\n").encode("utf-8", "replace")
+    while data:
+        data = data[os.write(1, data):]
+
+
+def _argument(argument: Argument) -> Optional[Dict[str, Any]]:
+    if argument.location is None or not argument.location.isalnum():
+        return None
+    value = machine.register(argument.location)
+    if argument.size in (1, 2, 4):
+        value &= (1 << 8 * argument.size) - 1
+    record: Dict[str, Any] = {"name": argument.name, "type": argument.type, "value": f"{value:#x}"}
+    if argument.type.replace("const ", "").replace(" ", "") == "char*":
+        record["text"] = machine.read_string(value)
+    return record
+
+
+def _shown(arguments: List[Dict[str, Any]]) -> str:
+    return ", ".join(f"{a['name']}={a['value']}" + (f' "{printable(a["text"])}"' if a.get("text") else "")
+                     for a in arguments)
+
+
+class Recorder:
+    """Owns the trace's writer. Times are ns since the first continue, 0 before."""
+
+    def __init__(self, symbolizer: Symbolizer, trace: Optional[str], header: Mapping[str, Any]) -> None:
+        """trace: the file to write, or None. Raises OSError if it cannot be created."""
+        self._symbolizer = symbolizer
+        self._start: Optional[int] = None
+        self.writer: Optional[TraceWriter] = None
+        if trace is not None:
+            self.writer = TraceWriter(open(trace, "w", encoding="utf-8", errors="replace"), header)
+
+    def start_clock(self) -> None:
+        """The first continue."""
+        if self._start is None:
+            self._start = time.monotonic_ns()
+
+    def now(self) -> int:
+        """ns since the first continue."""
+        return 0 if self._start is None else time.monotonic_ns() - self._start
+
+    @property
+    def failed(self) -> Optional[OSError]:
+        """Why the trace can no longer be written, if it cannot."""
+        return self.writer.error if self.writer is not None else None
+
+    def event(self, kind: str, vcpu: Optional[int], t: Optional[int] = None, **values: Any) -> None:
+        """Append an event to the trace."""
+        if self.writer is not None:
+            self.writer.event(kind, self.now() if t is None else t, vcpu, **values)
+
+    def _line(self, vcpu: int, text: str) -> None:
+        say(f"[{self.now() / 1e9:9.6f}] cpu{vcpu} {text}")
+
+    def _caller(self, site: Site) -> Optional[Dict[str, Any]]:
+        """Who called, at a function's first instruction; an inlined copy's caller is the function around it."""
+        if site.kind == "inlined":
+            return {"function": site.outer} if site.outer else None
+        if site.kind != "function":
+            return None
+        try:
+            address = machine.read_number(machine.register("rsp"), 8)
+        except gdb.MemoryError:
+            return None
+        found = self._symbolizer.look_up(address)
+        return {"address": f"{address:#x}", "function": self._symbolizer.describe(address),
+                **{key: found[key] for key in ("file", "line") if found.get(key)}}
+
+    def hit(self, site: Site, kind: str = "hit") -> None:
+        """The selected vCPU has reached a site."""
+        vcpu = machine.current_vcpu()
+        args = [record for record in map(_argument, site.args) if record is not None] if site.kind != "check" else []
+        caller = self._caller(site)
+        self.event(kind, vcpu, function=site.name, address=f"{site.address:#x}", file=site.file, line=site.line,
+                   place=site.kind, outer=site.outer, caller=caller, args=args or None)
+        text = f"{site.label}({_shown(args)})" if site.kind in ("function", "inlined") else site.label
+        by = f"  <- {caller['function']}" if caller else ""
+        self._line(vcpu, f"{text}  {site.where}{by}")
+
+    def injected(self, function: str, target: str, before: int, after: int, wanted: int, address: Optional[int] = None
+                 ) -> None:
+        """A variable or register was written and read back."""
+        vcpu = machine.current_vcpu()
+        self.event("inject", vcpu, function=function, target=target, before=f"{before:#x}", after=f"{after:#x}",
+                   address=None if address is None else f"{address:#x}")
+        kept = "" if after == wanted else f"; the guest kept {after:#x}"
+        self._line(vcpu, f"  injected {target} = {wanted:#x} ({wanted}), was {before:#x}{kept}")
+
+    def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool) -> None:
+        """A cpuid instruction was executed; `asked` if the leaf was bootsonde's and not the kernel's."""
+        vcpu = machine.current_vcpu()
+        values = {name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")}
+        self.event("cpuid", vcpu, function=site.name, address=f"{site.address:#x}", leaf=f"{answer.leaf:#x}",
+                   subleaf=f"{answer.subleaf:#x}", values=values, injected=asked or None)
+        self._line(vcpu, f"  {answer}")
+        for statement in answer.describe():
+            self._line(vcpu, f"    {printable(statement)}")
+
+    def console(self, t: int, line: str) -> None:
+        """The guest has printed a line."""
+        self.event("console", None, t, text=line)
+
+    def end(self, **values: Any) -> None:
+        """Close the trace."""
+        if self.writer is not None:
+            self.writer.end(self.now(), **values)

@@ -1,0 +1,332 @@
+"""A session: one guest, one scenario, from the connection to the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from typing import Any, List, Optional
+
+import gdb
+
+from bootsonde.model.config import SESSION_VARIABLE, SessionConfig
+from bootsonde.model.errors import UserError
+from bootsonde.model.outcome import DEFAULT_END, PANIC_FUNCTIONS, Outcome, Verdict, VcpuPlace, guest_exit
+from bootsonde.model.place import Functions, Site
+from bootsonde.model.scenario import Rule, Scenario
+from bootsonde.model.summary import summary
+from bootsonde.probe import Probe, Symbolizer
+from bootsonde.session import ask, machine
+from bootsonde.session.connection import Connection, check_identity
+from bootsonde.session.plan import Planned, Planner
+from bootsonde.session.points import Armed, Point, Points
+from bootsonde.session.recorder import Recorder, say
+from bootsonde.session.watchdog import Watchdog
+
+#: How long the host may take to tell how QEMU ended, seconds.
+EXIT_FILE_S = 3.0
+
+
+class Session:
+    """Attaches, sets a scenario's breakpoints, runs, records, judges.
+
+    `verdict` is None until the run has ended; after that the trace is closed.
+    """
+
+    def __init__(self, config: SessionConfig, connection: Connection) -> None:
+        self.config = config
+        self.connection = connection
+        self.scenario: Optional[Scenario] = None
+        self.verdict: Optional[Verdict] = None
+        self.planned: List[Planned] = []
+        self.points = Points(self._on_hit)
+        self.planner = Planner(Probe(config.cprobe, config.symbols))
+        self.symbolizer = Symbolizer(config.cprobe, config.symbols)
+        self._recorder: Optional[Recorder] = None
+        self._watchdog: Optional[Watchdog] = None
+        self._pending: List[Armed] = []
+        self._failure: Optional[BaseException] = None
+        self._identified = False
+        self._stop_at_hit = False
+        self._hit = False
+        self._ending: Optional[Verdict] = None
+
+    @property
+    def recorder(self) -> Recorder:
+        """The run's recorder; there is one from prepare on."""
+        assert self._recorder is not None
+        return self._recorder
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """The run's watchdog; there is one from prepare on."""
+        assert self._watchdog is not None
+        return self._watchdog
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a run to end: prepare has succeeded."""
+        return self._recorder is not None
+
+    def prepare(self, scenario: Scenario) -> None:
+        """Check the guest, find the scenario's sites, set the breakpoints. The guest has not moved yet.
+
+        Raises UserError; no breakpoint is left then.
+        """
+        scenario.check_settings()
+        self.scenario = scenario
+        probe = Probe(self.config.cprobe, self.config.symbols)
+        info = probe.ask("info").records[0]
+        info["file"] = self.config.symbols
+        self._identified = check_identity(info)
+        self._info = info
+        tripwire = Rule(Functions(PANIC_FUNCTIONS), optional=True, outcome="panic")
+        self.planned, remarks = self.planner.plan([*scenario.rules, tripwire])
+        count = sum(len(planned.armed) for planned in self.planned[:-1])
+        if not count:
+            raise UserError(f"{self.config.symbols} has nothing of what {scenario.name} looks for:\n  "
+                            + "\n  ".join(remarks))
+        say(f"bootsonde: {scenario.name} on {os.path.basename(self.config.kernel)}, "
+            f"build-id {(info.get('build_id') or 'none')[:12]}")
+        for planned in self.planned[:-1]:
+            if planned.armed:
+                say(f"  {len(planned.armed):3} breakpoints: {planned.title}"
+                    + (f", {planned.rule.note}" if planned.rule.note else ""))
+        for remark in remarks:
+            say(f"  note: {remark}")
+        until = self.config.until or scenario.end_texts or [DEFAULT_END]
+        try:
+            self._recorder = Recorder(self.symbolizer, self.config.trace, {
+                **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host"})
+        except OSError as error:
+            raise UserError(f"the trace cannot be written: {error}") from None
+        deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
+        self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now)
+        for planned in self.planned:
+            for armed in planned.armed:
+                if planned.rule.outcome != "panic" or armed.site.kind == "function":
+                    self.points.add(armed)
+
+    def add_rule(self, rule: Rule) -> Planned:
+        """One more rule in the running session. Raises UserError if this kernel has no such place."""
+        (planned,), remarks = self.planner.plan([rule])
+        if not planned.armed:
+            raise UserError("; ".join(remarks))
+        for armed in planned.armed:
+            self.points.add(armed)
+        self.planned.insert(-1, planned)
+        return planned
+
+    # In stop(): no resuming, no stepping, no changing of breakpoints; read, write, and say whether to stop.
+
+    def _on_hit(self, point: Point) -> bool:
+        try:
+            return self._reached(point)
+        except Exception as error:  # Not swallowed: run() raises it, where it is reported with its traceback.
+            self._failure = error
+            return True
+
+    def _reached(self, point: Point) -> bool:
+        if self.verdict is not None:
+            return True
+        self._take_console()
+        if not self._identified:
+            check_identity(self._info, virtual=True)
+            self._identified = True
+        seen: List[Site] = []
+        stop = False
+        for armed in point.armed:
+            if not armed.counts():
+                continue
+            self._hit = True
+            if armed.rule.outcome == "panic":
+                self._panicked(armed.site)
+            elif armed.site not in seen:
+                self.recorder.hit(armed.site)
+            seen.append(armed.site)
+            self._inject(armed)
+            if armed.rule.needs_stop:
+                self._pending.append(armed)
+            if armed.rule.outcome in ("passed", "failed"):
+                self._ending = Verdict(Outcome(armed.rule.outcome), f"{armed.site.label} was reached")
+            if armed.spent:
+                say(f"  limit reached: no more hits of {armed.site.label} are recorded")
+                self.recorder.event("milestone", machine.current_vcpu(), name="limit", function=armed.site.name)
+                point.retire()
+        stop = bool(self._pending) or self._ending is not None or (self._stop_at_hit and bool(seen))
+        return stop or self.watchdog.poll() is not None or self.recorder.failed is not None
+
+    def _panicked(self, site: Site) -> None:
+        message = machine.read_string(machine.register("rdi")) or ""
+        self.recorder.hit(site, "milestone")
+        reason = f'the guest called {site.name}("{message}")' if message.isprintable() and message else \
+            f"the guest called {site.name}"
+        self.watchdog.panicked(reason)
+
+    def _inject(self, armed: Armed) -> None:
+        for name, value in armed.rule.variables.items():
+            variable = self.planner.variable(name)
+            assert variable is not None
+            if variable.size not in (1, 2, 4, 8):
+                raise UserError(f"{name} has {variable.size} bytes: only 1, 2, 4 or 8 can be injected")
+            before = machine.read_number(variable.address, variable.size)
+            wanted = value & ((1 << 8 * variable.size) - 1)
+            machine.write(variable.address, wanted.to_bytes(variable.size, "little"))
+            after = machine.read_number(variable.address, variable.size)
+            self.recorder.injected(armed.site.name, name, before, after, wanted, variable.address)
+        for name, value in armed.rule.registers.items():
+            written, before, after = machine.set_register(name, value)
+            self.recorder.injected(armed.site.name, written, before, after, value)
+
+    # Between stops.
+
+    def run(self, stop_at_hit: bool) -> Optional[Verdict]:
+        """Let the guest run to the first hit, or to the end of the run; None if it stands before that end.
+
+        Raises what a breakpoint's handling raised.
+        """
+        self._stop_at_hit = stop_at_hit
+        while self.verdict is None:
+            self._hit = False
+            signal = self._continue()
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            self._take_console()
+            if not machine.connected():
+                self.finish(self._guest_gone())
+                break
+            self._act()
+            if self._ending or self.watchdog.poll():
+                self.finish(self.watchdog.verdict or self._ending)
+            elif self.recorder.failed is not None:
+                self.finish(Verdict(Outcome.FAILED, f"the trace cannot be written further: {self.recorder.failed}",
+                                    "make room, or name another place with --trace; what is there can be read"))
+            elif stop_at_hit and self._hit:
+                return None
+            elif signal or not self._hit:
+                return None  # Ctrl-C, or a breakpoint of the user's own.
+        return self.verdict
+
+    def _continue(self) -> bool:
+        """Resume until GDB stops; True if a signal did it."""
+        signals: List[str] = []
+
+        def note(event: Any) -> None:
+            if hasattr(event, "stop_signal"):
+                signals.append(event.stop_signal)
+
+        gdb.events.stop.connect(note)
+        self.recorder.start_clock()
+        self.watchdog.set_running(True)
+        try:
+            gdb.execute("continue", to_string=True)
+        except gdb.error as error:
+            if machine.connected():
+                raise UserError(f"GDB cannot go on: {error}. Under KVM only four breakpoints can be set before paging: "
+                                "use --accel tcg") from None
+        finally:
+            self.watchdog.set_running(False)
+            gdb.events.stop.disconnect(note)
+        return bool(signals)
+
+    def _act(self) -> None:
+        """What could not be done in stop(): step cpuid instructions."""
+        while self._pending:
+            armed = self._pending.pop(0)
+            if not ask.at_cpuid():
+                say(f"  {armed.site.label}: no cpuid instruction here; not stepped")
+                continue
+            if armed.rule.cpuid_leaf is not None:
+                for name, value in (("eax", armed.rule.cpuid_leaf), ("ecx", 0)):
+                    written, before, after = machine.set_register(name, value)
+                    self.recorder.injected(armed.site.name, written, before, after, value)
+            answer = ask.step_cpuid()
+            self.recorder.cpuid(armed.site, answer, armed.rule.cpuid_leaf is not None)
+            # GDB takes a breakpoint at the place it stands at as hit already.
+            point = self.points.by_address.get(machine.register("rip"))
+            if point is not None and point.is_valid() and point.enabled:
+                point.stop()
+
+    def _take_console(self) -> None:
+        self.watchdog.poll()
+        for t, line in self.watchdog.take_lines():
+            self.recorder.console(t, line)
+
+    def _console_text(self) -> str:
+        return "\n".join([*self.watchdog.tail, self.watchdog.partial()])
+
+    def _guest_gone(self) -> Verdict:
+        """The verdict on a guest whose stub has closed."""
+        status: Optional[int] = None
+        shutdown: Optional[str] = None
+        if self.config.exit_file is not None:
+            deadline = time.monotonic() + EXIT_FILE_S
+            while time.monotonic() < deadline:
+                with contextlib.suppress(OSError, ValueError):
+                    with open(self.config.exit_file, encoding="utf-8") as file:
+                        told = json.load(file)
+                    status, shutdown = told["status"], told.get("shutdown")
+                    break
+                time.sleep(0.01)
+        self._take_console()
+        if self.watchdog.verdict is not None and self.watchdog.verdict.outcome is Outcome.PASSED:
+            return self.watchdog.verdict
+        verdict = guest_exit(status, self._console_text(), shutdown)
+        self.recorder.event("exit", None, status=status, shutdown=shutdown)
+        return verdict
+
+    def finish(self, verdict: Optional[Verdict]) -> None:
+        """End the run: where the vCPUs are, the trace's end, the summary. The guest, if any, stands still."""
+        assert verdict is not None
+        if self.verdict is not None:
+            return
+        self._take_console()
+        if not verdict.vcpus and machine.connected():
+            verdict.vcpus = [VcpuPlace(vcpu, pc, "" if pc is None else self.symbolizer.describe(pc))
+                             for vcpu, pc in machine.program_counters()]
+        if self.watchdog.partial():
+            self.recorder.console(self.recorder.now(), self.watchdog.partial())
+        self.verdict = verdict
+        self.recorder.end(**verdict.to_json())
+        self.watchdog.close()
+
+    def print_summary(self) -> None:
+        """Which functions were hit and which never, rule by rule."""
+        for planned in self.planned[:-1]:
+            if planned.armed:
+                for line in summary(planned.title, [(armed.site.name, armed.hits) for armed in planned.armed]):
+                    say(line)
+                unreadable = sum(armed.unreadable for armed in planned.armed)
+                if unreadable:
+                    say(f"  the condition's memory was not mapped at {unreadable} hits; they do not count")
+
+    def close_files(self) -> None:
+        """End the watchdog's thread and the symbolizer's process."""
+        if self._watchdog is not None:
+            self._watchdog.close()
+        self.symbolizer.close()
+
+    def close_run(self) -> None:
+        """Take the breakpoints out; a run that has not ended ends here. The connection stays."""
+        if self.started and self.verdict is None:
+            self.finish(Verdict(Outcome.INTERRUPTED, "the session was left before the run had ended"))
+        self.points.clear()
+        self.close_files()
+
+    def close(self, kill: bool) -> None:
+        """close_run, then leave the guest: end it, or let it run on. A connection that was found stays."""
+        self.close_run()
+        if self.connection.ours:
+            self.connection.close(kill)
+
+
+def run_scenario(scenario: Scenario) -> None:
+    """Where Scenario.start ends up inside GDB."""
+    if SESSION_VARIABLE in os.environ:
+        from bootsonde.session.headless import run
+    else:
+        from bootsonde.session import commands  # noqa: F401  (defines GDB's commands)
+        from bootsonde.session.interactive import run
+    run(scenario)

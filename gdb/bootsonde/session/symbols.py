@@ -1,0 +1,45 @@
+"""A kernel's symbols in GDB: read when a person is about to type, not before, because a big kernel takes seconds."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional, Tuple
+
+import gdb
+
+from bootsonde.session import machine
+from bootsonde.session.recorder import say
+
+#: What was loaded last: path, and its modification time and size then.
+_loaded: Optional[Tuple[str, int, int]] = None
+
+
+def _quoted(path: str) -> str:
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def load(path: str) -> None:
+    """Make GDB read the symbols of `path`, unless it has; a file that was rebuilt since is read again.
+
+    A GDB in which the user has loaded another file keeps that one.
+    """
+    global _loaded
+    status = os.stat(path)
+    identity = (path, status.st_mtime_ns, status.st_size)
+    if identity == _loaded:
+        return
+    space = gdb.current_progspace()
+    theirs = space.filename if space is not None else None
+    if theirs is not None and (_loaded is None or os.path.realpath(theirs) != os.path.realpath(_loaded[0])):
+        if os.path.realpath(theirs) != os.path.realpath(path):
+            say(f"bootsonde: keeping the symbols of {theirs}; the scenario's are in {path}")
+        return
+    try:
+        # The kernel's own OSABI would make GDB misread the vCPU's registers; see connection.Connection.open.
+        with machine.settings(confirm="off"):
+            gdb.execute(f"file {_quoted(path)}", to_string=True)
+            gdb.execute("set osabi none", to_string=True)
+    except gdb.error as error:
+        say(f"bootsonde: GDB cannot read the symbols of {path}: {error}")
+        return
+    _loaded = identity

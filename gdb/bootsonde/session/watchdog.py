@@ -1,0 +1,127 @@
+"""Ends a run that GDB would wait for for ever: the deadline, the end condition and panics on the console.
+
+One `interrupt` is not enough against a breakpoint that is hit all the time, so it is posted again and again until the
+guest stands still (measured: shared facts, "Deadlines").
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Callable, List, Optional, Sequence, Tuple
+
+import gdb
+
+from bootsonde.model.console import ConsoleLog, first_with
+from bootsonde.model.outcome import PANIC, Outcome, Verdict
+
+#: How often the console is read while the guest runs, and how often an unheeded interrupt is repeated; seconds.
+POLL_S, REPEAT_S = 0.02, 0.25
+#: After a panic the guest may go on talking, and leave by itself, as long as its console grows, within limits.
+PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
+
+
+class Watchdog:
+    """Watches while `running` is set. All but `verdict` and `lines` is for the thread that made it.
+
+    lines: console lines with their time, ns by `clock`, not yet taken by take_lines.
+    """
+
+    def __init__(self, console: Optional[str], until: Sequence[str], deadline: Optional[float],
+                 clock: Callable[[], int]) -> None:
+        """deadline: time.monotonic() at which the run has timed out."""
+        self._log = ConsoleLog(console) if console else None
+        self._until = list(until)
+        self._deadline = deadline
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lines: List[Tuple[int, str]] = []
+        self._panic: Optional[Verdict] = None
+        self._panic_at = self._grown_at = 0.0
+        self._running = threading.Event()
+        self._ended = threading.Event()
+        self._posted = False
+        self.verdict: Optional[Verdict] = None
+        self.tail: List[str] = []
+        self._thread = threading.Thread(target=self._watch, name="bootsonde-watchdog", daemon=True)
+        self._thread.start()
+
+    def panicked(self, reason: str) -> None:
+        """The guest has called its panic function: give it time to say why, then end the run."""
+        with self._lock:
+            self._note_panic(reason)
+
+    def _note_panic(self, reason: str) -> None:
+        if self._panic is None:
+            self._panic = Verdict(Outcome.FAILED, reason, "break at the check that guards the message, inject what it "
+                                                          "asks for, and go on")
+            self._panic_at = self._grown_at = time.monotonic()
+
+    def poll(self) -> Optional[Verdict]:
+        """Read the console and look at the clock. The verdict, once there is one, stays."""
+        with self._lock:
+            now = time.monotonic()
+            if self._log is not None:
+                self._read_console(self._log, now)
+            if self.verdict is None and self._panic is not None:
+                if now - self._grown_at > PANIC_QUIET_S or now - self._panic_at > PANIC_LIMIT_S:
+                    self.verdict = self._panic
+            if self.verdict is None and self._deadline is not None and now >= self._deadline:
+                self.verdict = Verdict(Outcome.TIMEOUT, "the deadline has passed", "--timeout S gives it longer; the "
+                                       "last hits and the vCPUs' places show where it hangs")
+            return self.verdict
+
+    def _read_console(self, log: ConsoleLog, now: float) -> None:
+        before = log.partial
+        lines = log.read()
+        if lines or log.partial != before:
+            self._grown_at = now
+        t = self._clock()
+        self._lines += [(t, line) for line in lines]
+        self.tail = (self.tail + lines)[-20:]
+        for line in [*lines, log.partial]:
+            if self.verdict is not None:
+                return
+            text = first_with(self._until, line)
+            if text is not None:
+                self.verdict = Verdict(Outcome.PASSED, f'the console shows "{text}"')
+            elif PANIC.search(line):
+                self._note_panic(f"the guest panicked: {line.strip()}")
+
+    def take_lines(self) -> List[Tuple[int, str]]:
+        """The console lines since the last call, each with its time."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+        return lines
+
+    def partial(self) -> str:
+        """What stands on the console after the last newline, such as a prompt."""
+        return self._log.partial if self._log is not None else ""
+
+    def set_running(self, running: bool) -> None:
+        """Tell whether the guest runs; only then is it interrupted."""
+        if running:
+            self._running.set()
+        else:
+            self._running.clear()
+
+    def _interrupt(self) -> None:
+        self._posted = False
+        if self._running.is_set():
+            try:
+                gdb.execute("interrupt", to_string=True)
+            except gdb.error:
+                pass  # The guest is gone or stands still; the session's `continue` has returned with the reason.
+
+    def _watch(self) -> None:
+        while not self._ended.wait(POLL_S):
+            if self._running.is_set() and self.poll() is not None:
+                if not self._posted:
+                    self._posted = True
+                    gdb.post_event(self._interrupt)
+                self._ended.wait(REPEAT_S)
+
+    def close(self) -> None:
+        """End the thread: one that is left at GDB's exit crashes GDB."""
+        self._ended.set()
+        self._thread.join()
