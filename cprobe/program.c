@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <elf.h>
+#include <libelf.h>
+#include <stdlib.h>
+
+#include "debugfile.h"
+#include "program.h"
+#include "units.h"
+
+struct cp_error *cp_program_open(const char *path, struct cp_program **ret)
+{
+	struct cp_program *program = calloc(1, sizeof(*program));
+	struct cp_error *error;
+
+	if (!program)
+		return &cp_error_no_memory;
+	error = cp_image_open(path, &program->image);
+	if (error) {
+		free(program);
+		return error;
+	}
+	*ret = program;
+	return NULL;
+}
+
+void cp_program_close(struct cp_program *program)
+{
+	if (!program)
+		return;
+	cp_units_destroy(program->units);
+	dwarf_end(program->dwarf);
+	elf_end(program->elf);
+	cp_symbols_deinit(&program->symbols);
+	if (program->debug != program->image)
+		cp_image_close(program->debug);
+	cp_image_close(program->image);
+	free(program->debug_why);
+	free(program);
+}
+
+bool cp_image_has_dwarf(const struct cp_image *image)
+{
+	const struct cp_section *s = cp_image_section(image, ".debug_info");
+
+	if (!s)
+		s = cp_image_section(image, ".zdebug_info");
+	return s && s->type != SHT_NOBITS && s->size;
+}
+
+struct cp_error *cp_program_need_debug(struct cp_program *program)
+{
+	if (program->debug_tried)
+		return NULL;
+	program->debug_tried = true;
+	if (cp_image_has_dwarf(program->image)) {
+		program->debug = program->image;
+		return NULL;
+	}
+	return cp_debugfile_find(program->image, &program->debug, &program->debug_why);
+}
+
+struct cp_error *cp_program_read_symbols(struct cp_program *program)
+{
+	const struct cp_image *image = program->image;
+	const struct cp_section *table = cp_symbols_table(image, SHT_SYMTAB);
+	struct cp_error *error;
+
+	if (program->symbols_tried)
+		return NULL;
+	if (!table) {
+		error = cp_program_need_debug(program);
+		if (error)
+			return error;
+		if (program->debug && program->debug != image) {
+			table = cp_symbols_table(program->debug, SHT_SYMTAB);
+			if (table)
+				image = program->debug;
+		}
+	}
+	program->symbols_tried = true;
+	if (!table)
+		table = cp_symbols_table(image, SHT_DYNSYM);
+	if (!table)
+		return NULL;
+	return cp_symbols_read(image, table, &program->symbols);
+}
+
+struct cp_error *cp_program_need_symbols(struct cp_program *program)
+{
+	struct cp_error *error = cp_program_read_symbols(program);
+
+	return error ? error : cp_symbols_sort(&program->symbols);
+}
+
+struct cp_error *cp_program_need_dwarf(struct cp_program *program)
+{
+	struct cp_error *error;
+
+	if (program->dwarf_tried)
+		return NULL;
+	error = cp_program_need_debug(program);
+	if (error)
+		return error;
+	program->dwarf_tried = true;
+	if (!program->debug || !cp_image_has_dwarf(program->debug))
+		return NULL;
+	elf_version(EV_CURRENT);
+	program->elf = elf_memory((char *)(uintptr_t)program->debug->data, program->debug->size);
+	if (program->elf)
+		program->dwarf = dwarf_begin_elf(program->elf, DWARF_C_READ, NULL);
+	if (!program->dwarf)
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: its DWARF cannot be read: %s", program->debug->path,
+			program->elf ? dwarf_errmsg(-1) : elf_errmsg(-1));
+	return NULL;
+}
+
+struct cp_error *cp_program_no_dwarf(const struct cp_program *program)
+{
+	if (program->debug_why)
+		return cp_error_create(CP_ERROR_NO_DEBUG, "%s: no DWARF: %s: install the kernel's debug package, or give the "
+			"file with debug information (kernel.debug, vmlinux)", program->image->path, program->debug_why);
+	return cp_error_create(CP_ERROR_NO_DEBUG, "%s: no DWARF, and no debug file named by build-id or .gnu_debuglink "
+		"found: build with -g, install the kernel's debug package, or give the file with debug information "
+		"(kernel.debug, vmlinux)", program->image->path);
+}
+
+struct cp_error *cp_program_check_machine(const struct cp_program *program)
+{
+	if (cp_image_is_x86(program->image))
+		return NULL;
+	return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: ELF machine %u: cprobe reads x86-64 and i386 kernels; only info "
+		"works on others", program->image->path, program->image->machine);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A kernel as the verbs see it: its image, the image that has its debug information (the same one, or a split debug
+ * file), the symbol table and libdw's handle. Each part is made when it is first asked for; cp_program_close() ends
+ * them all. The bytes of code and data always come from the kernel's own file.
+ */
+#ifndef CPROBE_PROGRAM_H
+#define CPROBE_PROGRAM_H
+
+#include <elfutils/libdw.h>
+
+#include "image.h"
+#include "symbols.h"
+
+struct cp_units;
+
+struct cp_program {
+	struct cp_image *image;		/* owned */
+	struct cp_image *debug;		/* owned unless it is image; NULL: not looked for yet, or none */
+	bool debug_tried, symbols_tried, dwarf_tried;
+	char *debug_why;		/* why no debug file was found, or NULL; owned */
+	struct cp_symbols symbols;	/* empty when there is no table */
+	Elf *elf;			/* libelf's view of the debug image's memory; owned */
+	Dwarf *dwarf;			/* owned; NULL when there is no DWARF */
+	struct cp_units *units;		/* units.c's; owned */
+};
+
+struct cp_error *cp_program_open(const char *path, struct cp_program **ret);
+void cp_program_close(struct cp_program *program);
+
+/* Make program->debug, ->symbols and ->dwarf; without a table or DWARF they stay empty, which is no error. */
+struct cp_error *cp_program_need_debug(struct cp_program *program);
+struct cp_error *cp_program_read_symbols(struct cp_program *program);	/* in file order only */
+struct cp_error *cp_program_need_symbols(struct cp_program *program);	/* also sorted by address */
+struct cp_error *cp_program_need_dwarf(struct cp_program *program);
+
+/* Does the image hold DWARF (.debug_info, compressed or not)? */
+bool cp_image_has_dwarf(const struct cp_image *image);
+
+/* The error for a question that DWARF alone answers: what is missing and what to install or pass. */
+struct cp_error *cp_program_no_dwarf(const struct cp_program *program);
+
+/* NULL if instructions can be decoded, else the error that names the machine. */
+struct cp_error *cp_program_check_machine(const struct cp_program *program);
+
+#endif
