@@ -7,6 +7,7 @@
 const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_info,
 	&cp_verb_list,
+	&cp_verb_find,
 	&cp_verb_line,
 	&cp_verb_symbol,
 	&cp_verb_symbolize,

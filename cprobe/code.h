@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel's machine code: its executable parts, cut into regions at the symbols, decoded by Zydis. Decoding runs
+ * from a region's start to its end and steps over a byte that begins no instruction, as objdump -d does, so that the
+ * two find the same instructions.
+ */
+#ifndef CPROBE_CODE_H
+#define CPROBE_CODE_H
+
+#include <Zydis/Zydis.h>
+
+#include "program.h"
+
+struct cp_code_part {
+	const char *name;	/* of the section; "" for a segment of a file without sections */
+	uint64_t address, size;
+	const uint8_t *bytes;
+};
+
+struct cp_code {
+	const struct cp_program *program;
+	ZydisDecoder decoder;
+	struct cp_code_part *parts;	/* executable, with bytes in the file, sorted by address; owned */
+	size_t part_count;
+};
+
+struct cp_region {
+	const struct cp_code_part *part;
+	uint64_t start, end;
+};
+
+/* Needs the program's symbols. *ret is valid until cp_code_deinit(), and no longer than the program. */
+struct cp_error *cp_code_init(const struct cp_program *program, struct cp_code *ret);
+void cp_code_deinit(struct cp_code *code);
+
+/* The region around an address: from the nearest symbol at or below it to the next one. False: no code there. */
+bool cp_region_at(const struct cp_code *code, uint64_t address, struct cp_region *ret);
+
+/* Up to `end` of the part's bytes at an address. NULL: not in the part. */
+const uint8_t *cp_part_bytes(const struct cp_code_part *part, uint64_t address, uint64_t *available);
+
+/*
+ * Decode one instruction at the address; `operands` may be NULL or have room for ZYDIS_MAX_OPERAND_COUNT. False: the
+ * bytes there are no instruction; *insn then is a one-byte step.
+ */
+bool cp_decode(const struct cp_code *code, const struct cp_code_part *part, uint64_t address,
+	ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands);
+
+/* An address in "code": a sign-extended or rip-relative constant; i386 wraps at 32 bits. */
+uint64_t cp_code_wrap(const struct cp_code *code, uint64_t address);
+
+#endif
