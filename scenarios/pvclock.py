@@ -17,10 +17,11 @@ from bootsonde import Check, Functions, Scenario  # noqa: E402
 scenario = Scenario(__doc__)
 
 source = scenario.setting("file", "pvclock.c", "the source file whose functions are watched")
-also = scenario.setting("also", "tsc_*,init_TSC,probe_tsc*,lapic_init,lapic_calibrate*,clockcalib,tc_init,kvm_clock_*,"
-                                "kvmclock_*,native_calibrate_*,setup_local_APIC", "further functions, globs")
+also = scenario.setting("also", "tsc_init,init_TSC,probe_tsc*,tsc_freq_*,tsc_calibrate*,native_calibrate_*,lapic_init,"
+                        "lapic_calibrate*,setup_local_APIC,clockcalib,tc_init,kvm_clock_*,kvmclock_*",
+                        "further functions, globs")
 tsc_freq = scenario.setting("tsc_freq", 1_000_000_000, "TSC frequency to inject where the kernel has 0, Hz")
-limit = scenario.setting("limit", 100, "hits after which a function is no longer recorded")
+limit = scenario.setting("limit", 20, "hits after which a function is no longer recorded")
 
 scenario.at(Functions(file=source), limit=limit)
 scenario.at(Functions(tuple(also.split(","))), limit=limit, optional=True)

@@ -127,5 +127,6 @@ def test_escape_sequences_do_not_reach_the_terminal() -> None:
 
 
 def test_the_summary_counts_a_name_once_however_many_places_it_has() -> None:
-    lines = summary("pvclock.c", [("pvclock_scale_delta", 0), ("pvclock_scale_delta", 3), ("pvclock_init", 0)])
-    assert lines == ["pvclock.c: 1 of 2 functions hit", "  hit:   pvclock_scale_delta 3", "  never: pvclock_init"]
+    lines = summary("pvclock.c", [("pvclock_scale_delta", 0, False), ("pvclock_scale_delta", 3, True),
+                                  ("pvclock_init", 0, False)])
+    assert lines == ["pvclock.c: 1 of 2 hit", "  hit:   pvclock_scale_delta 3+", "  never: pvclock_init"]

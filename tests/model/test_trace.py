@@ -34,8 +34,8 @@ def written(*, end: bool = True) -> str:
 
 def test_events_come_back_in_order_with_their_numbers() -> None:
     trace = read_trace(io.StringIO(written()), "t")
-    assert [(e["seq"], e["t"], e["vcpu"], e["kind"]) for e in trace.events] == [(0, 5, None, "console"),
-                                                                               (1, 7, 1, "hit")]
+    seen = [(event["seq"], event["t"], event["vcpu"], event["kind"]) for event in trace.events]
+    assert seen == [(0, 5, None, "console"), (1, 7, 1, "hit")]
     assert trace.end is not None and trace.end["outcome"] == "passed"
     assert trace.header["kernel"] == {"name": "k"}
 

@@ -60,10 +60,13 @@ def _gdb_command() -> List[str]:
 class Debugger:
     """GDB with a scenario. A context manager: after it GDB is gone."""
 
-    def __init__(self, scenario: str, config_path: str) -> None:
+    def __init__(self, scenario: str, config_path: str, log: str, output: int) -> None:
+        """log: takes what GDB says by itself. output: the descriptor on which the session speaks to the user."""
         environment = {**os.environ, SESSION_VARIABLE: config_path, "BOOTSONDE_SCENARIO": scenario}
         try:
-            self.process = subprocess.Popen(_gdb_command(), stdin=subprocess.DEVNULL, env=environment)
+            with open(log, "wb") as chatter:
+                self.process = subprocess.Popen(_gdb_command(), stdin=subprocess.DEVNULL, stdout=chatter,
+                                                stderr=chatter, pass_fds=(output,), env=environment)
         except OSError as error:
             raise UserError(f"GDB cannot be started ({error}): install gdb or name one in $GDB") from None
 
@@ -134,13 +137,14 @@ def _console_tail(path: Optional[str]) -> List[str]:
     return [printable(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
 
 
-def _report(verdict: Verdict, console: Optional[str], request: RunRequest, log: str) -> None:
+def _report(verdict: Verdict, console: Optional[str], request: RunRequest, logs: Dict[str, str]) -> None:
     out = sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr
     sys.stdout.flush()
     print(f"bootsonde: {verdict.outcome.value}: {verdict.reason}", file=out)
     if verdict.outcome is not Outcome.PASSED:
-        if log:
-            print("\n".join(f"  qemu: {line}" for line in log.splitlines()[-TAIL_LINES:]), file=out)
+        for program, log in logs.items():
+            for line in log.splitlines()[-TAIL_LINES:]:
+                print(f"  {program}: {line}", file=out)
         tail = _console_tail(console)
         print("\n".join(["  the console's last lines:", *(f"    {line}" for line in tail)] if tail
                         else ["  the console is empty"]), file=out)
@@ -150,6 +154,14 @@ def _report(verdict: Verdict, console: Optional[str], request: RunRequest, log: 
             print(f"  next: {verdict.advice}", file=out)
     if request.trace and os.path.exists(request.trace):
         print(f"bootsonde: trace in {request.trace}", file=out)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _info(cprobe: str, path: str) -> Dict[str, Any]:
@@ -174,17 +186,23 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
         result_file=os.path.join(folder, "result"), until=request.until, settings=request.settings,
         trace_header=header, source_map=request.source_map)
     config_path = os.path.join(folder, "session.json")
+    gdb_log = os.path.join(folder, "gdb.log")
+    config.output = os.dup(1)
     config.save(config_path)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # GDB gets the terminal's Ctrl-C and ends the run.
     try:
-        with Debugger(request.scenario, config_path) as debugger:
+        with Debugger(request.scenario, config_path, gdb_log, config.output) as debugger:
             finished = _wait(debugger, guest, os.path.join(folder, "exit"), deadline + GRACE_S)
             text = "\n".join(_console_tail(console))
             verdict = _verdict(str(config.result_file), debugger, guest, finished, text,
                                Probe(cprobe, request.symbols))
     finally:
         signal.signal(signal.SIGINT, before)
-    _report(verdict, console, request, guest.log_text() if guest else "")
+        os.close(config.output)
+    logs = {"qemu": guest.log_text() if guest else ""}
+    if not os.path.exists(str(config.result_file)):
+        logs["gdb"] = _text(gdb_log)
+    _report(verdict, console, request, logs)
     return verdict
 
 

@@ -24,8 +24,8 @@ class SessionConfig:
     stub: address of the guest's stub. kernel: what was booted. symbols: the ELF in which names are looked up.
     deadline_s: seconds from the session's start, None for a human's own pace. console: the guest's console log.
     exit_file: where the host puts {"status", "shutdown"} once QEMU has ended. result_file: where the session puts its
-    verdict. owned: the guest was started for this run and ends with it. trace_header: kernel and qemu as in a trace.
-    source_map: (from, to) prefixes of source paths.
+    verdict. output: the descriptor for lines that the user reads. owned: the guest was started for this run and ends
+    with it. trace_header: kernel and qemu as in a trace. source_map: (from, to) prefixes of source paths.
     """
 
     stub: str
@@ -33,6 +33,7 @@ class SessionConfig:
     symbols: str
     cprobe: str
     headless: bool = True
+    output: int = 1
     owned: bool = True
     deadline_s: Optional[float] = None
     trace: Optional[str] = None

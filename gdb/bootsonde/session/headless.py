@@ -18,6 +18,7 @@ from bootsonde.model.config import SESSION_VARIABLE, SessionConfig  # noqa: E402
 from bootsonde.model.errors import UserError  # noqa: E402
 from bootsonde.model.outcome import Outcome, Verdict  # noqa: E402
 from bootsonde.session.connection import Connection  # noqa: E402
+from bootsonde.session.recorder import say, set_output  # noqa: E402
 from bootsonde.session.session import Session  # noqa: E402
 
 
@@ -60,12 +61,13 @@ def _leave(config: SessionConfig, verdict: Verdict) -> None:
 def _main(path: str) -> None:
     config = SessionConfig.load(os.environ[SESSION_VARIABLE])
     model_scenario.overrides.update(config.settings)
+    set_output(config.output)
     try:
         runpy.run_path(path, run_name="__main__")
     except UserError as error:
         _leave(config, Verdict(Outcome.USAGE, str(error)))
     except Exception as error:
-        traceback.print_exc()
+        say(traceback.format_exc())
         _leave(config, Verdict(Outcome.FAILED, f"an error in {path} or in bootsonde itself: {error!r}",
                                "its traceback stands above"))
     if not os.path.exists(str(config.result_file)):

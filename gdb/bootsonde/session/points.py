@@ -80,6 +80,16 @@ class Point(gdb.Breakpoint):
             gdb.post_event(disable)
 
 
+#: What `_quietly` is to run; GDB's `python` command, whose output can be captured, takes no arguments.
+_work: List[Callable[[], None]] = []
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    """Run without GDB's announcements, such as "Breakpoint 1 at ..."."""
+    _work.append(work)
+    gdb.execute("python import bootsonde.session.points; bootsonde.session.points._work.pop()()", to_string=True)
+
+
 class Points:
     """All breakpoints of a session, one an address."""
 
@@ -87,13 +97,16 @@ class Points:
         self._on_hit = on_hit
         self.by_address: Dict[int, Point] = {}
 
-    def add(self, armed: Armed) -> None:
-        """Set the breakpoint, or join the one that is there."""
-        address = armed.site.address
-        point = self.by_address.get(address)
-        if point is None or not point.is_valid():
-            point = self.by_address[address] = Point(address, self._on_hit)
-        point.armed.append(armed)
+    def add(self, armed: List[Armed]) -> None:
+        """Set breakpoints, or join those that are there."""
+        def work() -> None:
+            for each in armed:
+                address = each.site.address
+                point = self.by_address.get(address)
+                if point is None or not point.is_valid():
+                    point = self.by_address[address] = Point(address, self._on_hit)
+                point.armed.append(each)
+        _quietly(work)
 
     def clear(self) -> None:
         """Delete them all; a user's own breakpoints stay."""

@@ -16,12 +16,22 @@ from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
 
 
+#: Where lines for the user go. Headless, the host passes a descriptor of its own, apart from GDB's chatter.
+_output = 1
+
+
+def set_output(descriptor: int) -> None:
+    """Have `say` write to this descriptor."""
+    global _output
+    _output = descriptor
+
+
 def say(text: str) -> None:
     """Print a line at once, also while GDB's own output is being captured."""
     gdb.flush()
     data = (text + "\n").encode("utf-8", "replace")
     while data:
-        data = data[os.write(1, data):]
+        data = data[os.write(_output, data):]
 
 
 def _argument(argument: Argument) -> Optional[Dict[str, Any]]:

@@ -103,18 +103,15 @@ class Session:
             raise UserError(f"the trace cannot be written: {error}") from None
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
         self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now)
-        for planned in self.planned:
-            for armed in planned.armed:
-                if planned.rule.outcome != "panic" or armed.site.kind == "function":
-                    self.points.add(armed)
+        self.points.add([armed for planned in self.planned for armed in planned.armed
+                         if planned.rule.outcome != "panic" or armed.site.kind == "function"])
 
     def add_rule(self, rule: Rule) -> Planned:
         """One more rule in the running session. Raises UserError if this kernel has no such place."""
         (planned,), remarks = self.planner.plan([rule])
         if not planned.armed:
             raise UserError("; ".join(remarks))
-        for armed in planned.armed:
-            self.points.add(armed)
+        self.points.add(planned.armed)
         self.planned.insert(-1, planned)
         return planned
 
@@ -296,7 +293,8 @@ class Session:
         """Which functions were hit and which never, rule by rule."""
         for planned in self.planned[:-1]:
             if planned.armed:
-                for line in summary(planned.title, [(armed.site.name, armed.hits) for armed in planned.armed]):
+                for line in summary(planned.title, [(armed.site.name, armed.hits, armed.spent)
+                                                    for armed in planned.armed]):
                     say(line)
                 unreadable = sum(armed.unreadable for armed in planned.armed)
                 if unreadable:
