@@ -4,17 +4,8 @@
 #include "cpufunc.h"
 #include "systm.h"
 
-/* Loading an IDT of limit 0 and trapping: no handler for the trap, none for the double fault either (SDM 3A 6.15). */
-__noinline void
-triple_fault(void)
-{
-	struct {
-		uint16_t limit;
-		uint64_t base;
-	} __packed nothing = { 0, 0 };
-
-	__asm__ __volatile__("lidt %0; ud2" : : "m"(nothing));
-}
+/* Where a member of a structure at address 0 would be; a variable, as the compiler refuses the constant. */
+static volatile uint32_t *volatile null_structure_member = (volatile uint32_t *)0x10;
 
 __noinline void
 spin_forever(void)
@@ -46,6 +37,8 @@ fault_point(const char *stage)
 		panic("guest.fault asked for it");
 	else if (strcmp(name, "pagefault") == 0)
 		*(volatile uint32_t *)(uintptr_t)0x123400000000 = 0;	/* no page table entry */
+	else if (strcmp(name, "null") == 0)
+		(void)*null_structure_member;				/* only once the identity map is gone */
 	else if (strcmp(name, "reset") == 0)
 		cpu_reset();
 	else if (strcmp(name, "triple") == 0)

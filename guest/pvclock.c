@@ -10,7 +10,7 @@
 #include "machine.h"
 #include "systm.h"
 
-#define READ_TRIES	100000	/* a host that never finishes must not stop the kernel */
+#define READ_TRIES	2000	/* a host that never finishes must not stop the kernel */
 
 volatile uint64_t pvclock_last_systime;	/* ns, the latest anyone has read */
 u_int pvclock_read_failures;

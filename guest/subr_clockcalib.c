@@ -13,7 +13,8 @@
 #define WINDOWS_NEEDED	8		/* that agree with the median */
 #define WINDOW_PART	1000		/* of a second */
 #define AGREEMENT	64		/* 1 / 64 */
-#define LOOKS		1000000		/* in one window, before the reference is taken to stand still */
+#define LOOKS		1000000		/* in one window at most */
+#define STILL_LOOKS	1000		/* without movement: the reference stands still */
 #define IDLE_STEP	3
 
 struct window {
@@ -37,17 +38,18 @@ static bool
 measure(uint64_t (*clk)(void), struct timecounter *tc, int idle, struct window *window)
 {
 	uint64_t ticks = tc->tc_frequency / WINDOW_PART, start, passed = 0;
-	u_int last, now;
+	u_int last, now, still = 0;
 
 	start = look(clk, tc, &last);
 	window->reference = 0;
 	for (int looks = 0; passed < ticks; looks++) {
-		if (looks == LOOKS)
+		if (looks == LOOKS || still == STILL_LOOKS)
 			return (false);
 		for (int i = 0; i < idle; i++)
 			ia32_pause();
 		now = tc->tc_get_timecount(tc);
 		passed += (now - last) & tc->tc_counter_mask;
+		still = now == last ? still + 1 : 0;
 		last = now;
 	}
 	window->clock = look(clk, tc, &now) - start;

@@ -52,6 +52,7 @@ void	hammer_time(uint64_t start_info_pa);
 void	mi_startup(void) __dead2;
 void	cpu_reset(void) __dead2;
 void	cpu_halt(void) __dead2;
+void	triple_fault(void) __dead2;
 void	drop_identity_map(void);
 
 /* kern_selftest.c */
