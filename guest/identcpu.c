@@ -67,7 +67,7 @@ identify_cpu(void)
 
 /*
  * Several signatures may lie 0x100 leaves apart; a known one wins, else the first, which is VM_GUEST_VM.
- * A highest leaf below the base comes from old hypervisors that left EAX 0: they have the base and one more (cpuid.rst).
+ * A highest leaf below the base comes from old hypervisors that left EAX 0: they have one leaf more (cpuid.rst).
  */
 __noinline void
 identify_hypervisor(void)

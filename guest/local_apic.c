@@ -103,11 +103,12 @@ lapic_eoi(void)
 	lapic_write32(LAPIC_EOI, 0);
 }
 
-/* Waits until the last one was sent. delay: microseconds. 0: still pending. */
+/* Waits until the last one was sent, some looks at least. delay: microseconds. 0: still pending. */
 __noinline int
 lapic_ipi_wait(int delay)
 {
 	uint64_t start = rdtsc(), ticks = muldiv64((uint64_t)delay, tsc_freq, 1000000) + lapic_ipi_wait_mult;
+	int looks = 0;
 
 	if (x2apic_mode)
 		return (1);
@@ -115,7 +116,7 @@ lapic_ipi_wait(int delay)
 		if ((lapic_read32(LAPIC_ICR_LO) & LAPIC_ICR_PENDING) == 0)
 			return (1);
 		ia32_pause();
-	} while (rdtsc() - start < ticks);
+	} while (++looks < IPI_WAIT_LOOPS || rdtsc() - start < ticks);
 	return (0);
 }
 

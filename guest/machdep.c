@@ -84,10 +84,15 @@ cpu_reset(void)
 	triple_fault();
 }
 
-/* Once the application processors are up nobody runs at low addresses: a null pointer then faults. */
+/*
+ * Once the application processors are up nobody runs at low addresses: a null pointer then faults. Where one is missing
+ * the map stays, for it may yet wake up.
+ */
 __noinline void
 drop_identity_map(void)
 {
+	if (mp_missing)
+		return;
 	boot_pml4[0] = 0;
 	load_cr3(rcr3());
 }

@@ -67,6 +67,7 @@ bool	cpuid_is_as_cached(void);
 
 /* mptable.c, mp_machdep.c */
 extern u_int mp_ncpus;			/* CPUs that run */
+extern bool mp_missing;			/* one was asked to start and did not */
 extern u_int cpu_apic_ids[MAXCPU];	/* by CPU number; [0] is the boot processor */
 extern u_int mp_found;			/* CPUs that the MP table lists, at most MAXCPU kept */
 bool	mptable_probe(void);

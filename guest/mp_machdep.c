@@ -11,12 +11,13 @@
 #define APIC_LEVEL_ASSERT	0x00004000
 #define APIC_TRIGMOD_LEVEL	0x00008000
 #define AP_STACK_SIZE		16384
-#define AP_WAIT_ROUNDS		5000		/* of 100 us */
+#define AP_WAIT_SPINS		5000000		/* counted, not timed: an injected tsc_freq may be any number */
 #define RENDEZVOUS_SPINS	100000000
 
 extern const uint8_t mptramp_start[], mptramp_end[];
 
 u_int mp_ncpus = 1;
+bool mp_missing;
 char *bootSTK;				/* for mpboot.S: stack of the CPU being started */
 static u_int bootAP;			/* its number */
 static uint8_t ap_stacks[MAXCPU - 1][AP_STACK_SIZE] __attribute__((__aligned__(16)));
@@ -54,10 +55,9 @@ start_ap(u_int apic_id, u_int cpu)
 	for (int tries = 0; tries < 2; tries++) {
 		lapic_ipi_raw(sipi, apic_id);
 		lapic_ipi_wait(1000);
-		for (int round = 0; round < AP_WAIT_ROUNDS; round++) {
+		for (int spins = 0; spins < AP_WAIT_SPINS; spins++) {
 			if (aps_up != up)
 				return (true);
-			DELAY(100);
 			ia32_pause();
 		}
 	}
@@ -71,8 +71,10 @@ start_all_aps(void)
 	for (u_int i = 1; i < mp_found; i++) {
 		if (start_ap(cpu_apic_ids[i], mp_ncpus))
 			mp_ncpus++;
-		else
+		else {
 			printf("AP with APIC ID %u did not start\n", cpu_apic_ids[i]);
+			mp_missing = true;
+		}
 	}
 }
 
