@@ -42,23 +42,28 @@ lacking() {
     done
 }
 
-# known PACKAGE: has apt a version of it to install?
-known() {
-    apt-cache policy "$1" 2>/dev/null | grep -q '^ *Candidate: [^(]'
-}
-
-# first_known A|B...: the first that apt knows, else the first.
+# first_known KNOWN A|B: the first of the alternatives that is in the list, else the first.
 first_known() {
-    first_rest=$1'|'
+    first_rest=$2'|'
     while [ -n "$first_rest" ]; do
-        if known "${first_rest%%|*}"; then
-            printf '%s\n' "${first_rest%%|*}"
-            return 0
-        fi
+        case " $1 " in
+            *" ${first_rest%%|*} "*)
+                printf '%s\n' "${first_rest%%|*}"
+                return 0
+                ;;
+        esac
         first_rest=${first_rest#*|}
     done
-    printf '%s\n' "${1%%|*}"
+    printf '%s\n' "${2%%|*}"
     return 1
+}
+
+# known WANTED...: those that apt has a version of to install, and their alternatives.
+known() {
+    # shellcheck disable=SC2046  # words
+    apt-cache policy $(echo "$@" | tr '|' ' ') 2>/dev/null | awk '
+        /^[^ ]/ { sub(/:$/, "", $1); name = $1 }
+        $1 == "Candidate:" && $2 != "(none)" { printf "%s ", name }'
 }
 
 # debian_missing WANTED...
@@ -84,14 +89,16 @@ setup_debian() {
     [ $# -gt 0 ] || return 0
 
     setup_update=''
+    setup_known=$(known "$@")
     for setup_one in "$@"; do
-        first_known "$setup_one" >/dev/null || setup_update=yes
+        first_known "$setup_known" "$setup_one" >/dev/null || setup_update=yes
     done
     if [ -n "$setup_update" ] && [ -z "$no_install" ]; then
         as_root apt-get update -q || missing 'apt-get update failed: is there a network?'
+        setup_known=$(known "$@")
     fi
-    # shellcheck disable=SC2046
-    set -- $(for setup_one in "$@"; do first_known "$setup_one"; done)
+    # shellcheck disable=SC2046  # words
+    set -- $(for setup_one in "$@"; do first_known "$setup_known" "$setup_one"; done)
     set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
     if [ -n "$no_install" ]; then
         say "$prog: these packages are missing; this installs them:"

@@ -11,6 +11,9 @@ import pytest
 RUN = {"gdb", "qemu-system-x86", "meson", "ninja-build", "gcc", "libelf-dev", "libdw-dev", "libzydis-dev", "python3"}
 TEST = {"clang", "libcmocka-dev", "python3-pytest", "python3-mypy", "python3-flake8", "shellcheck", "tmux"}
 
+# apt-cache policy PACKAGE...
+KNOWS_ALL = "shift; for p; do echo $p:; echo '  Installed: (none)'; echo '  Candidate: 1.0'; done"
+
 
 class Machine:
     """A PATH on which the package manager's commands are ours and write what they are told into a log."""
@@ -60,7 +63,7 @@ def test_installs_what_is_missing_only(machine: Machine) -> None:
     """Printed, then run; no update where apt knows the packages."""
     machine.command("dpkg-query", "for p in gdb python3 meson ninja-build gcc libc6-dev binutils pkg-config libelf-dev "
                                   "libdw-dev; do echo $p installed; done; echo qemu-system-x86 config-files")
-    machine.command("apt-cache", "echo '  Candidate: 1.0'")
+    machine.command("apt-cache", KNOWS_ALL)
     machine.command("apt-get", "exit 0")
     machine.command("sudo", 'exec "$@"')
     done = machine.run("setup.sh")
@@ -78,7 +81,7 @@ def test_updates_stale_lists(machine: Machine) -> None:
     assert machine.run("setup.sh").returncode == 0
     assert [line.split()[1] for line in machine.told("apt-get")] == ["update", "install"]
     machine.log.unlink()
-    machine.command("apt-cache", "echo '  Candidate: 1.0'")
+    machine.command("apt-cache", KNOWS_ALL)
     machine.command("apt-get", f'case $1 in update) touch "{machine.log}.new" ;; *) [ -e "{machine.log}.new" ] ;; esac')
     assert machine.run("setup.sh").returncode == 0
     assert [line.split()[1] for line in machine.told("apt-get")] == ["install", "update", "install"]
@@ -86,7 +89,7 @@ def test_updates_stale_lists(machine: Machine) -> None:
 
 def test_cannot_install(machine: Machine) -> None:
     machine.command("dpkg-query", "exit 1")
-    machine.command("apt-cache", "echo '  Candidate: 1.0'")
+    machine.command("apt-cache", KNOWS_ALL)
     machine.command("apt-get", "echo 'E: no network' >&2; exit 100")
     machine.command("sudo", 'exec "$@"')
     done = machine.run("demo.sh")
@@ -97,9 +100,9 @@ def test_cannot_install(machine: Machine) -> None:
 def test_neither_root_nor_sudo(machine: Machine) -> None:
     """The command is printed all the same."""
     machine.command("dpkg-query", "exit 1")
-    machine.command("apt-cache", "echo '  Candidate: 1.0'")
+    machine.command("apt-cache", KNOWS_ALL)
     machine.command("id", "echo 1000")
-    for command in ("sh", "dirname", "sed", "tr", "grep", "uname"):
+    for command in ("sh", "dirname", "sed", "tr", "awk", "uname"):
         (machine.bin / command).symlink_to(f"/usr/bin/{command}")
     (machine.bin / "apt-get").symlink_to("/bin/true")
     environment = {"PATH": str(machine.bin)}
