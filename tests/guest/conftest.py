@@ -53,6 +53,7 @@ class Guest:
     def __init__(self, command: list[str]) -> None:
         self.command = command
         self.console = ""
+        self.read_up_to = 0  # where read_until looks from: behind what it found last
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, bufsize=0)
 
@@ -69,11 +70,10 @@ class Guest:
                 stream.close()
 
     def read_until(self, text: str | None, seconds: float = DEADLINE) -> bool:
-        """Reads the console until text comes (new text only), or QEMU ends (text None: only that). False: neither."""
+        """Reads the console until text comes, behind the text found last, or QEMU ends (text None). False: neither."""
         assert self.process.stdout is not None
-        start = len(self.console)
         deadline = time.monotonic() + seconds
-        while text is None or text not in self.console[start:]:
+        while text is None or text not in self.console[self.read_up_to:]:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
                 return False
@@ -81,6 +81,7 @@ class Guest:
             if not data:
                 return text is None
             self.console += data.decode("ascii", "replace").replace("\r", "")
+        self.read_up_to = self.console.index(text, self.read_up_to) + len(text)
         return True
 
     def type(self, text: str) -> None:
