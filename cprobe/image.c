@@ -10,21 +10,6 @@
 
 #include "image.h"
 
-uint16_t cp_read16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
-uint32_t cp_read32(const uint8_t *p)
-{
-	return cp_read16(p) | (uint32_t)cp_read16(p + 2) << 16;
-}
-
-uint64_t cp_read64(const uint8_t *p)
-{
-	return cp_read32(p) | (uint64_t)cp_read32(p + 4) << 32;
-}
-
 /* Does [offset, offset + size) lie inside the file? */
 static bool inside(const struct cp_image *image, uint64_t offset, uint64_t size)
 {

@@ -74,9 +74,20 @@ bool cp_image_note(const struct cp_image *image, const char *owner, uint32_t typ
 /* Does the machine run x86 code (x86-64, i386)? Everything that decodes instructions asks. */
 bool cp_image_is_x86(const struct cp_image *image);
 
-/* Little-endian fields at any alignment. */
-uint16_t cp_read16(const uint8_t *p);
-uint32_t cp_read32(const uint8_t *p);
-uint64_t cp_read64(const uint8_t *p);
+/* Little-endian fields at any alignment. In the header because scans of all code read one a byte. */
+static inline uint16_t cp_read16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t cp_read32(const uint8_t *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t cp_read64(const uint8_t *p)
+{
+	return cp_read32(p) | (uint64_t)cp_read32(p + 4) << 32;
+}
 
 #endif

@@ -5,7 +5,7 @@
 #include "check.h"
 #include "message.h"
 #include "place.h"
-#include "strings.h"
+#include "cstrings.h"
 
 struct search {
 	struct cp_program *program;

@@ -5,7 +5,7 @@
 
 #include "arena.h"
 #include "fmtmatch.h"
-#include "strings.h"
+#include "cstrings.h"
 
 /* A string is not looked back for longer than this: data without NULs is no string. */
 #define LONGEST_STRING 65536

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* C strings of the kernel's data that print a text. */
-#ifndef CPROBE_STRINGS_H
-#define CPROBE_STRINGS_H
+#ifndef CPROBE_CSTRINGS_H
+#define CPROBE_CSTRINGS_H
 
 #include "image.h"
 
