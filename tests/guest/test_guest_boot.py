@@ -100,6 +100,26 @@ def test_lapic_calibration_can_be_left_out(boot: Boot) -> None:
     assert "lapic0: timer frequency" not in outcome.console
 
 
+@pytest.mark.parametrize("smp", [1, 4])
+def test_x2apic_where_there_is_one(boot: Boot, smp: int) -> None:
+    """TCG has x2APIC from QEMU 9 on; before, the tunable changes nothing. The self-check compares with the MSR."""
+    plain = boot("guest.i8254=1 guest.exit=1", smp=smp)
+    assert_login(plain)
+    assert "lapic0: version 0x00050014, xAPIC" in plain.lines
+    asked = boot("guest.i8254=1 guest.exit=1 hw.x2apic_enable=1", smp=smp)
+    assert_login(asked)
+    features2 = re.search(r"Features2=0x([0-9a-f]+)$", asked.console, re.MULTILINE)
+    assert features2, asked
+    mode = "x2APIC" if int(features2[1], 16) & 1 << 21 else "xAPIC"
+    assert re.search(rf"^lapic0: version 0x[0-9a-f]+, {mode}$", asked.console, re.MULTILINE), asked
+
+
+def test_kvm_x2apic(boot: Boot, kvm: None) -> None:
+    outcome = boot("guest.exit=1 hw.x2apic_enable=1", smp=2, accel="kvm", cpu=KVM_CPU)
+    assert_login(outcome)
+    assert re.search(r"^lapic0: version 0x[0-9a-f]+, x2APIC$", outcome.console, re.MULTILINE), outcome
+
+
 def test_smp_can_be_disabled(boot: Boot) -> None:
     outcome = boot("guest.i8254=1 kern.smp.disabled=1 guest.exit=1", smp=2)
     assert "SMP: 1 of 2 CPUs online" in outcome.lines
