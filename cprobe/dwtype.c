@@ -185,9 +185,25 @@ static const char *normal(struct cp_arena *arena, const char *path)
 	return copy;
 }
 
+const char *cp_decl_file_raw(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Files *files;
+	Dwarf_Word index;
+	Dwarf_Half version;
+	Dwarf_Die unit;
+	size_t count;
+
+	if (!dwarf_attr_integrate(die, DW_AT_decl_file, &attr) || dwarf_formudata(&attr, &index) ||
+		dwarf_cu_info(attr.cu, &version, NULL, &unit, NULL, NULL, NULL, NULL) || (!index && version < 5) ||
+		dwarf_getsrcfiles(&unit, &files, &count) || index >= count)
+		return NULL;
+	return dwarf_filesrc(files, index, NULL, NULL);
+}
+
 const char *cp_decl_file(struct cp_arena *arena, Dwarf_Die *die, unsigned int *line)
 {
-	const char *path = dwarf_decl_file(die);
+	const char *path = cp_decl_file_raw(die);
 	int number = 0;
 
 	*line = 0;

@@ -20,6 +20,12 @@ bool cp_type_of(Dwarf_Die *die, Dwarf_Die *ret);
 /* Where a DIE (or the one that it is an instance of) was declared; normalised path, or NULL unknown. */
 const char *cp_decl_file(struct cp_arena *arena, Dwarf_Die *die, unsigned int *line);
 
+/*
+ * The same path as the line table has it, or NULL. libdw's dwarf_decl_file() takes number 0 for "none", which in
+ * DWARF 5 is the unit's own file, and clang uses it.
+ */
+const char *cp_decl_file_raw(Dwarf_Die *die);
+
 /* The path of file number `index` of a unit, normalised, or NULL. */
 const char *cp_unit_file(struct cp_arena *arena, Dwarf_Die *unit, uint64_t index);
 

@@ -56,7 +56,7 @@ static bool file_wanted(const struct walk *w, Dwarf_Die *die)
 
 	if (!w->filter->file_count)
 		return true;
-	path = dwarf_decl_file(die);
+	path = cp_decl_file_raw(die);
 	return path && cp_globs_path(w->filter->files, w->filter->file_count, path);
 }
 
@@ -87,7 +87,7 @@ static bool is_external(Dwarf_Die *die)
 
 static struct cp_error *decl_place(struct walk *w, Dwarf_Die *die, struct cp_record *record)
 {
-	const char *raw = dwarf_decl_file(die);
+	const char *raw = cp_decl_file_raw(die);
 	int line = 0;
 
 	if (!raw)

@@ -1,0 +1,195 @@
+"""find: instruction sites against objdump; messages, their format strings, and the tests that guard them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import Build, Cprobe, nm, objdump_lines, objdump_sites  # noqa: E402
+from kernels import SOURCES  # noqa: E402
+
+VARIANTS = [("gcc", ["-O0", "-g"]), ("gcc", ["-O2", "-g"]), ("gcc", ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-inline"]),
+            ("gcc", ["-Os", "-g"]), ("clang", ["-O0", "-g"]), ("clang", ["-O2", "-g"]), ("gcc", ["-O2"]),
+            ("gcc", ["-O2", "-g", "-mcmodel=large"])]
+
+
+@pytest.mark.parametrize("mnemonics", ["cpuid", "rdtsc,cpuid", "hlt", "ret", "cpuid,hlt,in,out"])
+def test_sites_are_objdumps(probe: Cprobe, build_elf: Build, mnemonics: str) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-g"])
+    sites = {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", mnemonics)}
+    assert sites and sites == objdump_sites(kernel, set(mnemonics.split(",")))
+
+
+def test_sites_of_a_stripped_kernel(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-s"])
+    sites = {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", "cpuid,rdtsc")}
+    assert sites and sites == objdump_sites(kernel, {"cpuid", "rdtsc"})
+
+
+def test_site_in_an_inlined_copy_is_in_both(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-g"])
+    inner = probe.records("find", kernel, "--insn", "cpuid", "--in-func", "do_cpuid")
+    outer = probe.records("find", kernel, "--insn", "cpuid", "--in-func", "tsc_freq_cpuid_vm")
+    assert inner == outer
+    assert (inner[0]["name"], inner[0]["outer"], inner[0]["mnemonic"]) == ("do_cpuid", "tsc_freq_cpuid_vm", "cpuid")
+
+
+def test_in_func_and_in_file_filter(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-g"])
+    assert probe.run("find", kernel, "--insn", "cpuid", "--in-func", "lapic_init").returncode == 1
+    assert probe.run("find", kernel, "--insn", "hlt", "--in-file", "tsc.c").returncode == 1
+    assert probe.run("find", kernel, "--insn", "hlt", "--in-file", "local_apic.c").returncode == 0
+
+
+def test_opcode_bytes_inside_an_instruction_are_no_site(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf({"a.c": "int v;\nvoid _start(void) { v = 0x90a20f90; __asm__ volatile(\"rdtsc\"); }\n"}, ["-O1", "-g"])
+    assert probe.run("find", kernel, "--insn", "cpuid").returncode == 1
+
+
+@pytest.mark.parametrize("args", [[], ["--insn", "cpuidd"], ["--insn", ","], ["--message", ""],
+                                  ["--insn", "cpuid", "--message", "x"]])
+def test_find_usage(probe: Cprobe, build_elf: Build, args: list[str]) -> None:
+    assert probe.run("find", build_elf(SOURCES, ["-O0"]), *args).returncode == 2
+
+
+@pytest.mark.parametrize("compiler,flags", VARIANTS)
+def test_assertion_is_found_with_both_its_tests(probe: Cprobe, build_elf: Build, compiler: str, flags: list[str]) -> None:
+    kernel = build_elf(SOURCES, flags, compiler)
+    records = probe.records("find", kernel, "--message", "TSC not initialized")
+    messages = [r for r in records if r["kind"] == "message"]
+    checks = [r for r in records if r["kind"] == "check"]
+    assert {m["message"] for m in messages} == {"TSC not initialized"}
+    assert {c.get("variable") for c in checks} == {"cpu_feature", "tsc_freq"}
+    assert {c["guards"] for c in checks} <= {m["address"] for m in messages}
+    starts = {int(line.split(":")[0], 16): line for line in objdump_lines(kernel)}
+    for check in checks:
+        assert int(check["address"], 16) in starts and int(check["branch"], 16) in starts
+        # A debugger that stops at the check changes the variable in time: it is read there or later.
+        assert check["address"] <= check["branch"]
+        assert f"<{check['variable']}" in starts[int(check["address"], 16)] or "large" in str(flags)
+
+
+@pytest.mark.parametrize("compiler,flags", VARIANTS)
+def test_message_as_printed_finds_its_format(probe: Cprobe, build_elf: Build, compiler: str, flags: list[str]) -> None:
+    kernel = build_elf(SOURCES, flags, compiler)
+    records = probe.records("find", kernel, "--message", "Statistical lapic calibration failed!")
+    assert [r["variable"] for r in records if r["kind"] == "check"] == ["tsc_is_invariant"]
+    assert all(r["message"].startswith("Statistical %s") for r in records if r["kind"] == "message")
+
+
+def test_message_address_is_the_instruction_that_loads_it(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-g"])
+    message = [r for r in probe.records("find", kernel, "--message", "TSC not") if r["kind"] == "message"]
+    lines = {int(line.split(":")[0], 16): line for line in objdump_lines(kernel)}
+    for record in message:
+        assert "$0xffffffff" in lines[int(record["address"], 16)]
+
+
+def test_cold_part_is_followed_to_the_test(probe: Cprobe, build_elf: Build) -> None:
+    source = """
+int state, sink;
+__attribute__((cold, noinline)) void report(const char *text) { sink = *text; }
+__attribute__((noinline)) int work(int a)
+{
+\tsink = a * 3;
+\tif (state == 7)
+\t\treport("state is seven");
+\treturn a;
+}
+void _start(void) { work(sink); }
+"""
+    kernel = build_elf({"work.c": source}, ["-O2", "-g", "-freorder-blocks-and-partition"])
+    assert "work.cold" in nm(kernel), "gcc split nothing off: the test tests nothing"
+    records = probe.records("find", kernel, "--message", "state is seven")
+    assert [(r["kind"], r.get("variable")) for r in records if r["kind"] == "check"] == [("check", "state")]
+    subprocess.run(["strip", "-g", kernel], check=True)
+    without = probe.records("find", kernel, "--message", "state is seven")
+    assert [r["address"] for r in without] == [r["address"] for r in records]
+
+
+def test_unguarded_message_has_no_check_and_it_is_said(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-g", "-fno-inline"])
+    done = probe.run("find", kernel, "--message", "lapic %d")
+    assert done.returncode == 0 and " check" not in done.stdout and "no test" in done.stderr
+
+
+def test_an_if_before_the_message_does_not_guard_it(probe: Cprobe, build_elf: Build) -> None:
+    source = """
+int verbose, broken, sink;
+__attribute__((noinline)) void say(const char *text) { sink = *text; }
+void work(void)
+{
+\tif (verbose)
+\t\tsink = 3;
+\tfor (int i = 0; i < sink; i++)
+\t\tsay("again");
+\tif (broken)
+\t\tsay("it is broken");
+\tsay("done");
+}
+void _start(void) { work(); }
+"""
+    for level in ("-O0", "-O2"):
+        kernel = build_elf({"work.c": source}, [level, "-g", "-fno-inline"])
+        records = probe.records("find", kernel, "--message", "it is broken")
+        assert [r["variable"] for r in records if r["kind"] == "check"] == ["broken"], level
+        records = probe.records("find", kernel, "--message", "done")
+        assert not [r for r in records if r["kind"] == "check"], level
+
+
+def test_noreturn_neighbour_does_not_guard(probe: Cprobe, build_elf: Build) -> None:
+    source = """
+int one, two, sink;
+__attribute__((noinline, noreturn)) void die(const char *text) { sink = *text; for (;;) ; }
+void _start(void)
+{
+\tif (one)
+\t\tdie("first death");
+\tif (two)
+\t\tdie("second death");
+\tsink = 1;
+}
+"""
+    kernel = build_elf({"die.c": source}, ["-O2", "-g", "-fno-inline"])
+    for text, variable in (("first death", "one"), ("second death", "two")):
+        records = probe.records("find", kernel, "--message", text)
+        assert variable in [r["variable"] for r in records if r["kind"] == "check"]
+    assert [r["variable"] for r in records if r["kind"] == "check"] == ["two"]
+
+
+def test_choice_between_two_messages(probe: Cprobe, build_elf: Build) -> None:
+    source = """
+int mode, sink;
+__attribute__((noinline)) void say(const char *text) { sink = *text; }
+void _start(void) { say(mode ? "mode is on now" : "mode is off now"); sink = 2; }
+"""
+    for compiler, level in (("gcc", "-O0"), ("gcc", "-O2"), ("clang", "-O2")):
+        kernel = build_elf({"mode.c": source}, [level, "-g", "-fno-inline"], compiler)
+        records = probe.records("find", kernel, "--message", "mode is off now")
+        assert [r["variable"] for r in records if r["kind"] == "check"] == ["mode"], (compiler, level)
+
+
+def test_pie_references(probe: Cprobe, build_elf: Build) -> None:
+    source = "int sink, bad;\n__attribute__((noinline)) void say(const char *t) { sink = *t; }\n" \
+             "int main(void) { if (bad) say(\"position independent\"); return 0; }\n"
+    kernel = build_elf({"pie.c": source}, ["-O2", "-g", "-pie", "-fPIE"], kernel=False)
+    records = probe.records("find", kernel, "--message", "position independent")
+    assert {r["kind"] for r in records} == {"check", "message"}
+
+
+def test_i386(probe: Cprobe, build_elf: Build) -> None:
+    source = SOURCES["x86/local_apic.c"].replace('#include "../clock.h"', SOURCES["clock.h"]) + \
+        "uint64_t tsc_freq; u_int cpu_feature; int tsc_is_invariant;\n"
+    flags = ["-m32", "-O2", "-g", "-ffreestanding", "-fno-pie", "-no-pie", "-nostdlib", "-static", "-fno-stack-protector"]
+    kernel = build_elf({"all.c": source}, flags, kernel=False)
+    records = probe.records("find", kernel, "--message", "TSC not initialized")
+    assert {"cpu_feature", "tsc_freq"} <= {r.get("variable") for r in records if r["kind"] == "check"}
+
+
+def test_no_such_message(probe: Cprobe, build_elf: Build) -> None:
+    done = probe.run("find", build_elf(SOURCES, ["-O2"]), "--message", "never printed anywhere")
+    assert done.returncode == 1 and "no string prints" in done.stderr
