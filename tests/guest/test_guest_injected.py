@@ -69,9 +69,10 @@ def test_any_tsc_freq_gets_past_the_check(start: Start, guest: Path, tmp_path: P
 
 
 def test_backtrace_goes_through_an_interrupt(start: Start, guest: Path, tmp_path: Path) -> None:
+    """clang's assembler leaves the signal frame mark out of .debug_frame: the frame then has a name."""
     _, gdb = under_gdb(start, guest, tmp_path, [
         "break lapic_handle_timer", "continue", "backtrace", "delete", "continue"], "guest.hv_high_test=0 guest.exit=1")
-    assert re.search(r"#0  lapic_handle_timer .*\n#1 .* trap .*\n#2  <signal handler called>\n", gdb), gdb
+    assert re.search(r"#0  lapic_handle_timer .*\n#1 .* trap .*\n#2 .*(<signal handler called>| alltraps ).*\n", gdb), gdb
     assert re.search(r"lapic_calibrate_initcount .*\n.* lapic_calibrate_timer .*\n.* cpu_initclocks ", gdb), gdb
     assert re.search(r"#\d+ +0x[0-9a-f]+ in kernel_high [^\n]*\n(?!#)", gdb), gdb
 
