@@ -338,19 +338,23 @@ static struct cp_error *find_guards(struct walk *w, size_t insn)
 	bool *leads = calloc(n, sizeof(*leads)), *avoiding = calloc(n, sizeof(*avoiding)), *seen = calloc(n, sizeof(*seen));
 	size_t *stack = calloc(n, sizeof(*stack));
 	struct cp_error *error = &cp_error_no_memory;
+	bool ends = false;
 
 	if (!leads || !avoiding || !seen || !stack)
 		goto out;
 	leads[target] = true;
 	spread_back(flow, leads, stack, CP_FLOW_NONE);
-	for (size_t b = 0; b < n; b++)
-		avoiding[b] = b != target && (!leads[b] || !flow->blocks[b].successor_count ||
-			flow->insns[flow->blocks[b].last].kind == CP_FLOW_END);
+	for (size_t b = 0; b < n; b++) {
+		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
+
+		ends |= end;
+		avoiding[b] = b != target && (!leads[b] || end);
+	}
 	spread_back(flow, avoiding, stack, target);
 	error = report_cmov(w, insn);
 	if (!error)
 		error = walk_back(w, target, avoiding, seen, stack);
-	if (error || *w->count)
+	if (error || *w->count || ends)
 		goto out;
 	/* In a function that never ends nothing avoids anything: take the branches right before the guarded block. */
 	for (size_t p = 0; p < flow->blocks[target].predecessor_count && !error; p++) {
