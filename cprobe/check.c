@@ -22,11 +22,13 @@ struct walk {
 	struct cp_error *(*found)(void *context, const struct cp_check *check);
 	void *context;
 	uint64_t guarded;
+	const uint64_t *siblings;	/* all places of the same message, the guarded one too */
+	size_t sibling_count;
 	size_t *count;
 };
 
-/* Marks, backward from the blocks marked already, all blocks that lead to them; never passes through `barrier`. */
-static void spread_back(const struct cp_flow *flow, bool *mark, size_t *stack, size_t barrier)
+/* Marks, backward from the blocks marked already, all blocks that lead to them; never passes through a barrier. */
+static void spread_back(const struct cp_flow *flow, bool *mark, size_t *stack, const bool *barrier)
 {
 	size_t depth = 0;
 
@@ -40,7 +42,7 @@ static void spread_back(const struct cp_flow *flow, bool *mark, size_t *stack, s
 		for (size_t p = 0; p < block->predecessor_count; p++) {
 			size_t from = flow->predecessors[block->first_predecessor + p];
 
-			if (from != barrier && !mark[from]) {
+			if (!(barrier && barrier[from]) && !mark[from]) {
 				mark[from] = true;
 				stack[depth++] = from;
 			}
@@ -303,7 +305,8 @@ static struct cp_error *report_cmov(struct walk *w, size_t at)
 }
 
 /* The guards, given which blocks can avoid the guarded one. `stack` and `seen` have room for every block. */
-static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avoiding, bool *seen, size_t *stack)
+static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avoiding, bool *seen,
+	const bool *targets, size_t *stack)
 {
 	const struct cp_flow *flow = w->flow;
 	size_t depth = 0;
@@ -322,7 +325,7 @@ static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avo
 
 				if (error)
 					return error;
-			} else if (!avoiding[from] && !seen[from]) {
+			} else if (!avoiding[from] && !targets[from] && !seen[from]) {
 				seen[from] = true;
 				stack[depth++] = from;
 			}
@@ -336,24 +339,31 @@ static struct cp_error *find_guards(struct walk *w, size_t insn)
 	const struct cp_flow *flow = w->flow;
 	size_t target = flow->insns[insn].block, n = flow->block_count;
 	bool *leads = calloc(n, sizeof(*leads)), *avoiding = calloc(n, sizeof(*avoiding)), *seen = calloc(n, sizeof(*seen));
+	bool *targets = calloc(n, sizeof(*targets));	/* compilers copy the tail of a function, and the message with it */
 	size_t *stack = calloc(n, sizeof(*stack));
 	struct cp_error *error = &cp_error_no_memory;
 	bool ends = false;
 
-	if (!leads || !avoiding || !seen || !stack)
+	if (!leads || !avoiding || !seen || !stack || !targets)
 		goto out;
-	leads[target] = true;
-	spread_back(flow, leads, stack, CP_FLOW_NONE);
+	targets[target] = leads[target] = true;
+	for (size_t i = 0; i < w->sibling_count; i++) {
+		size_t sibling = cp_flow_insn_at(flow, w->siblings[i]);
+
+		if (sibling != CP_FLOW_NONE)
+			targets[flow->insns[sibling].block] = leads[flow->insns[sibling].block] = true;
+	}
+	spread_back(flow, leads, stack, NULL);
 	for (size_t b = 0; b < n; b++) {
 		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
 
 		ends |= end;
-		avoiding[b] = b != target && (!leads[b] || end);
+		avoiding[b] = !targets[b] && (!leads[b] || end);
 	}
-	spread_back(flow, avoiding, stack, target);
+	spread_back(flow, avoiding, stack, targets);
 	error = report_cmov(w, insn);
 	if (!error)
-		error = walk_back(w, target, avoiding, seen, stack);
+		error = walk_back(w, target, avoiding, seen, targets, stack);
 	if (error || *w->count || ends)
 		goto out;
 	/* In a function that never ends nothing avoids anything: take the branches right before the guarded block. */
@@ -365,6 +375,7 @@ static struct cp_error *find_guards(struct walk *w, size_t insn)
 	}
 out:
 	free(leads);
+	free(targets);
 	free(avoiding);
 	free(seen);
 	free(stack);
@@ -372,11 +383,12 @@ out:
 }
 
 struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code *code, uint64_t address,
-	struct cp_error *(*found)(void *context, const struct cp_check *check), void *context, size_t *count)
+	const uint64_t *siblings, size_t sibling_count, struct cp_error *(*found)(void *context, const struct cp_check *check),
+	void *context, size_t *count)
 {
 	struct cp_flow flow;
 	struct walk w = { .program = program, .code = code, .flow = &flow, .found = found, .context = context,
-		.guarded = address, .count = count };
+		.guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
 	struct cp_error *error;
 	size_t insn;
 

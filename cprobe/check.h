@@ -14,9 +14,11 @@ struct cp_check {
 
 /*
  * Call `found` for each conditional branch on whose outcome it directly depends whether the instruction is reached.
- * *count: how many.
+ * Compilers copy code: `siblings` are all places of the same message, and a branch that leads to one or the other of
+ * them guards none. *count: how many calls.
  */
 struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code *code, uint64_t address,
-	struct cp_error *(*found)(void *context, const struct cp_check *check), void *context, size_t *count);
+	const uint64_t *siblings, size_t sibling_count, struct cp_error *(*found)(void *context, const struct cp_check *check),
+	void *context, size_t *count);
 
 #endif

@@ -7,6 +7,12 @@
 #include "place.h"
 #include "cstrings.h"
 
+/* An instruction that refers to a string. */
+struct reference {
+	const struct cp_string *string;
+	uint64_t address;
+};
+
 struct search {
 	struct cp_program *program;
 	const struct cp_code *code;
@@ -14,7 +20,8 @@ struct search {
 	struct cp_records *records;
 	struct cp_string *strings;	/* sorted by start; they do not overlap */
 	size_t string_count;
-	size_t unguarded;
+	struct reference *references;
+	size_t reference_count, unguarded;
 };
 
 /* The string that a pointer prints the text of, or NULL. */
@@ -78,16 +85,38 @@ static struct cp_error *add_check(void *context, const struct cp_check *check)
 	return cp_place_fill(s->program, &no_filter, &s->records->arena, record, &unused);
 }
 
-static struct cp_error *add_message(struct search *s, uint64_t address, const struct cp_string *string)
+static struct cp_error *add_reference(struct search *s, uint64_t address, const struct cp_string *string)
 {
-	struct cp_record *record = cp_records_add(s->records, CP_KIND_MESSAGE, address);
+	struct reference *references = cp_grow(s->references, s->reference_count, sizeof(*references));
+
+	if (!references)
+		return &cp_error_no_memory;
+	s->references = references;
+	references[s->reference_count++] = (struct reference){ string, address };
+	return NULL;
+}
+
+static int compare_references(const void *left, const void *right)
+{
+	const struct reference *a = left, *b = right;
+
+	if (a->string != b->string)
+		return a->string < b->string ? -1 : 1;
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+/* The records of one reference; `places` are those of the same string. */
+static struct cp_error *add_message(struct search *s, const struct reference *reference, const uint64_t *places,
+	size_t count)
+{
+	struct cp_record *record = cp_records_add(s->records, CP_KIND_MESSAGE, reference->address);
 	struct cp_error *error;
 	size_t checks = 0;
 	bool wanted;
 
 	if (!record)
 		return &cp_error_no_memory;
-	record->message = string->text;
+	record->message = reference->string->text;
 	error = cp_place_fill(s->program, s->options, &s->records->arena, record, &wanted);
 	if (error)
 		return error;
@@ -95,8 +124,28 @@ static struct cp_error *add_message(struct search *s, uint64_t address, const st
 		s->records->count--;
 		return NULL;
 	}
-	error = cp_checks_find(s->program, s->code, address, add_check, s, &checks);
+	error = cp_checks_find(s->program, s->code, reference->address, places, count, add_check, s, &checks);
 	s->unguarded += !checks;
+	return error;
+}
+
+static struct cp_error *add_messages(struct search *s)
+{
+	size_t n = s->reference_count;
+	uint64_t *places = calloc(n ? n : 1, sizeof(*places));
+	struct cp_error *error = places ? NULL : &cp_error_no_memory;
+
+	if (n)
+		qsort(s->references, n, sizeof(*s->references), compare_references);
+	for (size_t i = 0; i < n && !error; i++)
+		places[i] = s->references[i].address;
+	for (size_t first = 0, end; first < n && !error; first = end) {
+		for (end = first + 1; end < n && s->references[end].string == s->references[first].string;)
+			end++;
+		for (size_t i = first; i < end && !error; i++)
+			error = add_message(s, &s->references[i], places + first, end - first);
+	}
+	free(places);
 	return error;
 }
 
@@ -111,7 +160,7 @@ static struct cp_error *scan_region(struct search *s, const struct cp_region *re
 
 		if (cp_decode(s->code, region->part, address, &insn, operands)) {
 			const struct cp_string *string = string_of(s, address, &insn, operands);
-			struct cp_error *error = string ? add_message(s, address, string) : NULL;
+			struct cp_error *error = string ? add_reference(s, address, string) : NULL;
 
 			if (error)
 				return error;
@@ -170,6 +219,8 @@ struct cp_error *cp_message_find(struct cp_program *program, const struct cp_cod
 	error = cp_strings_find(program->image, text, &s.strings, &s.string_count);
 	for (size_t i = 0; !error && s.string_count && i < code->part_count; i++)
 		error = scan_part(&s, &code->parts[i]);
+	if (!error)
+		error = add_messages(&s);
 	if (!error && !s.string_count)
 		cp_note("%s: no string prints \"%s\"", program->image->path, text);
 	else if (!error && !records->count)
@@ -177,5 +228,6 @@ struct cp_error *cp_message_find(struct cp_program *program, const struct cp_cod
 	else if (!error && s.unguarded)
 		cp_note("%s: no test was found that guards %zu of the places", program->image->path, s.unguarded);
 	free(s.strings);
+	free(s.references);
 	return error;
 }
