@@ -27,6 +27,21 @@ def packet(connection: socket.socket, body: str) -> str:
     return data[data.index(b"$") + 1:-3].decode()
 
 
+def connected(port: int) -> socket.socket:
+    """A connection to a stub that may not listen yet."""
+    attempts: list[socket.socket] = []
+
+    def attempt() -> bool:
+        try:
+            attempts.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    wait_for(f"a stub on port {port}", attempt)
+    return attempts[0]
+
+
 def qmp(path: Path, command: str, **arguments: str) -> object:
     """One QMP command on a fresh connection."""
     with socket.socket(socket.AF_UNIX) as connection:
@@ -55,7 +70,7 @@ def test_waits_and_answers(launcher: Launcher, echo: Path, tmp_path: Path) -> No
             "accel": "tcg", "smp": "1", "append": "a=b c"}
         assert stat.S_IMODE((launcher.folder / "wait.state").stat().st_mode) == 0o600
         assert stat.S_IMODE(launcher.folder.stat().st_mode) == 0o700
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with connected(port) as connection:
             assert packet(connection, "?").startswith("T05")
             assert launcher.console("wait") == "", "nothing has run yet"
             connection.sendall(b"$c#63")
