@@ -11,7 +11,7 @@
 /* The C text of the type of a DIE (its DW_AT_type): "struct pcpu *", "uint64_t", "void" without one. */
 const char *cp_type_text(struct cp_arena *arena, Dwarf_Die *die);
 
-/* "unsigned", "signed", "float", "bool", "char", "pointer", "enum", "struct", "union", "array", "function"; NULL none. */
+/* "unsigned", "signed", "float", "bool", "char", "pointer", "enum", "struct", "union", "array", "function"; or NULL. */
 const char *cp_type_encoding(Dwarf_Die *die);
 
 /* The type of a DIE without typedefs and qualifiers: false for void or a broken chain. */

@@ -48,7 +48,8 @@ struct cp_error *cp_line_at(struct cp_program *program, struct cp_arena *arena, 
 }
 
 /* One row of a table, of interest when its file matches. */
-static struct cp_error *take_row(struct cp_program *program, Dwarf_Line *row, const char *path, struct cp_records *records)
+static struct cp_error *take_row(struct cp_program *program, Dwarf_Line *row, const char *path,
+	struct cp_records *records)
 {
 	const struct cp_symbol *symbol;
 	struct cp_record *record;

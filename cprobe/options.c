@@ -29,7 +29,8 @@ static struct cp_error *set_word(const char *option, const char *value, const ch
 	return cp_error_create(CP_ERROR_USAGE, "--%s %s: give %s, %s or %s", option, value, words[0], words[1], words[2]);
 }
 
-static struct cp_error *set_option(const struct cp_verb *verb, const char *name, char *value, struct cp_options *options)
+static struct cp_error *set_option(const struct cp_verb *verb, const char *name, char *value,
+	struct cp_options *options)
 {
 	static const char *const formats[] = { "text", "json", "gdb", NULL };
 	static const char *const inlined[] = { "include", "exclude", "only", NULL };

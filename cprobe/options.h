@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The command line after the verb: --name VALUE or --name=VALUE, before or after the positional arguments, "--" ends. */
+/* The command line after the verb: --name VALUE or --name=VALUE, before or after the positional ones; "--" ends. */
 #ifndef CPROBE_OPTIONS_H
 #define CPROBE_OPTIONS_H
 

@@ -56,7 +56,8 @@ static bool find_by_bytes(struct cp_program *program, struct cp_units *units, ui
 	Dwarf_Die *ret)
 {
 	const struct cp_section *section = cp_image_section(program->debug, ".debug_info");
-	const uint8_t *bytes = section && !(section->flags & SHF_COMPRESSED) ? cp_section_bytes(program->debug, section) : NULL;
+	bool plain = section && !(section->flags & SHF_COMPRESSED);
+	const uint8_t *bytes = plain ? cp_section_bytes(program->debug, section) : NULL;
 	size_t width = program->debug->elf_class == ELFCLASS64 ? 8 : 4;
 	uint8_t needle[9] = { DW_OP_addr };
 	const uint8_t *at = bytes, *end;

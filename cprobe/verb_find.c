@@ -67,7 +67,7 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 const struct cp_verb cp_verb_find = {
 	.name = "find", .usage = "KERNEL (--insn LIST | --message TEXT) [--in-func GLOB]... [--in-file GLOB]...",
 	.takes = CP_TAKES_INSN | CP_TAKES_MESSAGE | CP_TAKES_IN, .run = run,
-	.help = "--insn cpuid,rdtsc: every such instruction, by mnemonic. --message TEXT: the instructions that load the address\n"
-		"of a C string that prints TEXT (a format's conversions match what they print), and, as kind check, the first\n"
+	.help = "--insn cpuid,rdtsc: every such instruction, by mnemonic. --message TEXT: the instructions that load the\n"
+		"address of a C string that prints TEXT (a format's conversions match what they print), and, as kind check, the first\n"
 		"instruction of each test that guards them: a debugger that stops there can still change the outcome.",
 };

@@ -129,7 +129,8 @@ static void print_json(const struct info *info)
 		printf(", \"build_id_address\": \"0x%" PRIx64 "\"", info->build_id_address);
 	if (info->has_build_id_paddr)
 		printf(", \"build_id_paddr\": \"0x%" PRIx64 "\"", info->build_id_paddr);
-	printf(", \"class\": %d, \"type\": \"%s\", \"machine\": \"%s\", \"osabi\": %u, \"osabi_name\": \"%s\", \"entry\": \"0x%"
+	printf(", \"class\": %d, \"type\": \"%s\", \"machine\": \"%s\", "
+		"\"osabi\": %u, \"osabi_name\": \"%s\", \"entry\": \"0x%"
 		PRIx64 "\"", image->elf_class == ELFCLASS64 ? 64 : 32, type_name(image->type), machine_name(image->machine),
 		image->osabi, osabi_name(image->osabi), image->entry);
 	if (info->has_pvh)
@@ -151,7 +152,8 @@ static void print_json(const struct info *info)
 		info->has_symtab ? "true" : "false", info->has_dynsym ? "true" : "false");
 	printf(", \"debug_file\": ");
 	cp_json_string(stdout, program->debug ? program->debug->path : NULL);
-	printf(", \"counts\": {\"sections\": %zu, \"symbols\": %zu, \"functions\": %zu, \"objects\": %zu, \"units\": %" PRIu64 "}",
+	printf(", \"counts\": {\"sections\": %zu, "
+		"\"symbols\": %zu, \"functions\": %zu, \"objects\": %zu, \"units\": %" PRIu64 "}",
 		image->section_count ? image->section_count - 1 : 0, program->symbols.count, program->symbols.functions,
 		program->symbols.objects, info->units);
 	printf(", \"segments\": [");

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import select
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Build, Cprobe, nm  # noqa: E402
-from kernels import SOURCES  # noqa: E402
+from cprobe_kit import Build, Cprobe, nm
+from cprobe_kernels import SOURCES
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Cprobe, nm, objdump_sites  # noqa: E402
+from cprobe_kit import Cprobe, nm, objdump_sites
 
 FIVE = "cpuid,rdtsc,rdtscp,rdmsr,wrmsr"
 
@@ -29,7 +26,8 @@ def test_sites_are_objdumps(probe: Cprobe, debian_vmlinux: Path) -> None:
 
 
 def test_message_behind_a_cold_part(probe: Cprobe, debian_vmlinux: Path) -> None:
-    records = probe.records("find", debian_vmlinux, "--message", "tsc: Marking TSC unstable due to clocksource watchdog")
+    records = probe.records("find", debian_vmlinux, "--message",
+                            "tsc: Marking TSC unstable due to clocksource watchdog")
     assert {"message", "check"} == {r["kind"] for r in records}
 
 

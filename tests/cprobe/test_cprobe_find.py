@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from cprobe_kernels import SOURCES
+from cprobe_kit import Build, Cprobe, nm, objdump_lines, objdump_sites
 
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Build, Cprobe, nm, objdump_lines, objdump_sites  # noqa: E402
-from kernels import SOURCES  # noqa: E402
-
-VARIANTS = [("gcc", ["-O0", "-g"]), ("gcc", ["-O2", "-g"]), ("gcc", ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-inline"]),
+VARIANTS = [("gcc", ["-O0", "-g"]), ("gcc", ["-O2", "-g"]),
+            ("gcc", ["-O2", "-g", "-fno-omit-frame-pointer", "-fno-inline"]),
             ("gcc", ["-Os", "-g"]), ("clang", ["-O0", "-g"]), ("clang", ["-O2", "-g"]), ("gcc", ["-O2"]),
             ("gcc", ["-O2", "-g", "-mcmodel=large"])]
 
@@ -46,7 +43,8 @@ def test_in_func_and_in_file_filter(probe: Cprobe, build_elf: Build) -> None:
 
 
 def test_opcode_bytes_inside_an_instruction_are_no_site(probe: Cprobe, build_elf: Build) -> None:
-    kernel = build_elf({"a.c": "int v;\nvoid _start(void) { v = 0x90a20f90; __asm__ volatile(\"rdtsc\"); }\n"}, ["-O1", "-g"])
+    source = "int v;\nvoid _start(void) { v = 0x90a20f90; __asm__ volatile(\"rdtsc\"); }\n"
+    kernel = build_elf({"a.c": source}, ["-O1", "-g"])
     assert probe.run("find", kernel, "--insn", "cpuid").returncode == 1
 
 
@@ -62,7 +60,8 @@ NAMED = [v for v in VARIANTS if v[1][:1] != ["-O0"] or v[0] == "gcc" if "-mcmode
 
 
 @pytest.mark.parametrize("compiler,flags", NAMED)
-def test_assertion_is_found_with_both_its_tests(probe: Cprobe, build_elf: Build, compiler: str, flags: list[str]) -> None:
+def test_assertion_is_found_with_both_its_tests(probe: Cprobe, build_elf: Build, compiler: str,
+                                                flags: list[str]) -> None:
     kernel = build_elf(SOURCES, flags, compiler)
     records = probe.records("find", kernel, "--message", "TSC not initialized")
     messages = [r for r in records if r["kind"] == "message"]
@@ -190,7 +189,8 @@ def test_pie_references(probe: Cprobe, build_elf: Build) -> None:
 def test_i386(probe: Cprobe, build_elf: Build) -> None:
     source = SOURCES["x86/local_apic.c"].replace('#include "../clock.h"', SOURCES["clock.h"]) + \
         "uint64_t tsc_freq; u_int cpu_feature; int tsc_is_invariant;\n"
-    flags = ["-m32", "-O2", "-g", "-ffreestanding", "-fno-pie", "-no-pie", "-nostdlib", "-static", "-fno-stack-protector"]
+    flags = ["-m32", "-O2", "-g", "-ffreestanding", "-fno-pie", "-no-pie", "-nostdlib", "-static",
+             "-fno-stack-protector"]
     kernel = build_elf({"all.c": source}, flags, kernel=False)
     records = probe.records("find", kernel, "--message", "TSC not initialized")
     assert {"cpu_feature", "tsc_freq"} <= {r.get("variable") for r in records if r["kind"] == "check"}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Build, Cprobe  # noqa: E402
-from kernels import SOURCES  # noqa: E402
+from cprobe_kit import Build, Cprobe
+from cprobe_kernels import SOURCES
 
 VERBS = [["info"], ["list"], ["list", "--file", "tsc.c"], ["symbol", "tsc_freq", "twin"], ["line", "tsc.c:12"],
          ["symbolize", "0xffffffff80200010"], ["find", "--insn", "cpuid"], ["find", "--message", "TSC not initialized"]]

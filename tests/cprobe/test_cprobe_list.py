@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Build, Cprobe, nm  # noqa: E402
-from kernels import SOURCES  # noqa: E402
+from cprobe_kit import Build, Cprobe, nm
+from cprobe_kernels import SOURCES
 
 VARIANTS = [("gcc", ["-O0", "-gdwarf-4"]), ("gcc", ["-O2", "-gdwarf-5"]), ("gcc", ["-O2", "-gdwarf-4"]),
             ("clang", ["-O0", "-gdwarf-5"]), ("clang", ["-O2", "-gdwarf-4"]), ("clang", ["-O2", "-gdwarf-5"])]
@@ -92,7 +89,6 @@ def test_assembly_functions_come_from_the_symbol_table(probe: Cprobe, build_elf:
 
 def test_link_time_optimised(probe: Cprobe, build_elf: Build) -> None:
     kernel = build_elf(SOURCES, ["-O2", "-g", "-flto", "-fno-inline"])
-    assert "tsc_freq_cpuid_vm" in nm(kernel) or True
     names = {r["name"].split(".")[0] for r in probe.records("list", kernel, "--file", "local_apic.c")}
     assert {"lapic_init", "panic", "_start"} <= names
 
@@ -158,8 +154,8 @@ def test_gdb_sources_the_script(probe: Cprobe, build_elf: Build, tmp_path: Path)
     kernel = build_elf(SOURCES, ["-O2", "-g"])
     script = tmp_path / "breaks.gdb"
     script.write_text(probe.run("list", kernel, "--file", "local_apic.c", "--format", "gdb").stdout)
-    done = subprocess.run(["gdb", "-nx", "-batch", "-x", script, "-ex", "info breakpoints", kernel], capture_output=True,
-                          text=True, check=False, timeout=60)
+    done = subprocess.run(["gdb", "-nx", "-batch", "-x", script, "-ex", "info breakpoints", kernel],
+                          capture_output=True, text=True, check=False, timeout=60)
     assert len(re.findall(r"\bbreakpoint +keep y", done.stdout)) == script.read_text().count("break *"), done.stderr
 
 
