@@ -68,6 +68,6 @@ const struct cp_verb cp_verb_find = {
 	.name = "find", .usage = "KERNEL (--insn LIST | --message TEXT) [--in-func GLOB]... [--in-file GLOB]...",
 	.takes = CP_TAKES_INSN | CP_TAKES_MESSAGE | CP_TAKES_IN, .run = run,
 	.help = "--insn cpuid,rdtsc: every such instruction, by mnemonic. --message TEXT: the instructions that load the\n"
-		"address of a C string that prints TEXT (a format's conversions match what they print), and, as kind check, the first\n"
-		"instruction of each test that guards them: a debugger that stops there can still change the outcome.",
+		"address of a C string that prints TEXT (a format's conversions match what they print), and, as kind check,\n"
+		"the first instruction of each test that guards them: stopped there, a debugger can still change the outcome.",
 };
