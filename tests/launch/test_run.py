@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -291,9 +292,16 @@ def test_respawn_waits_for_a_rebuilt_kernel(launcher: Launcher, echo: Path, tmp_
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write("q")
         process.stdin.flush()
-        for line in process.stdout:
-            if "waiting for the kernel: no kernel at" in line:
-                break
+        output = process.stdout.fileno()
+        said = b""
+
+        def waiting() -> bool:
+            nonlocal said
+            if select.select([output], [], [], 0.02)[0]:
+                said += os.read(output, 4096)
+            return b"waiting for the kernel: no kernel at" in said
+
+        wait_for("the launcher to wait for the kernel", waiting)
         kernel.write_bytes(echo.read_bytes().replace(b"echo guest", b"new  guest"))
         wait_for("a second QEMU", lambda: launcher.state("built").get("pid") != first)
         wait_for("its prompt", lambda: "new  guest" in launcher.console("built"))
