@@ -24,7 +24,7 @@ tsc_freq = scenario.setting("tsc_freq", 1_000_000_000, "TSC frequency to inject 
 limit = scenario.setting("limit", 20, "hits after which a function is no longer recorded")
 
 scenario.at(Functions(file=source), limit=limit)
-scenario.at(Functions(tuple(also.split(","))), limit=limit, optional=True)
+scenario.at(Functions(tuple(also.split(","))), limit=limit, optional=True, name="the clock bring-up around it")
 scenario.at(Check("TSC not initialized"), otherwise=Functions("lapic_init"),
             if_="tsc_freq == 0", note="where tsc_freq is injected if it is 0").inject(tsc_freq=tsc_freq)
 scenario.until("login:")

@@ -76,12 +76,13 @@ class Symbolizer:
             record = self._known[address] = self._ask(address)
         return record
 
-    def describe(self, address: int) -> str:
-        """function+0xOFFSET, or the bare address."""
+    def describe(self, address: int, shown: Optional[int] = None) -> str:
+        """function+0xOFFSET, or the bare address; the offset is that of `shown`, if given."""
+        shown = address if shown is None else shown
         record = self.look_up(address)
-        name, offset = record.get("name"), record.get("offset", 0)
+        name, offset = record.get("name"), record.get("offset", 0) + shown - address
         if not name or name == "?":
-            return f"{address:#x}"
+            return f"{shown:#x}"
         return f"{name}+{offset:#x}" if offset else str(name)
 
     def _ask(self, address: int) -> Dict[str, Any]:

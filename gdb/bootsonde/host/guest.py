@@ -66,8 +66,8 @@ class Guest:
     def _start(self) -> None:
         with open(self.log, "wb") as log:
             # A session of its own: Ctrl-C on the terminal is for the run, not for QEMU.
-            self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             start_new_session=True)
+            self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL,
+                                             stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
         self._guard = subprocess.Popen(["/bin/sh", "-c", 'read -r _; kill -TERM "$1" 2>/dev/null', "guard",
                                         str(self._process.pid)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True)

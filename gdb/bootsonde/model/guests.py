@@ -88,6 +88,6 @@ def waiting_guests() -> List[WaitingGuest]:
                                  state.get("console") or None, state.get("qmp") or None)
         except (OSError, KeyError, ValueError):
             continue
-        if _alive(guest.pid):
+        if guest.stub and _alive(guest.pid):
             guests.append(guest)
     return guests

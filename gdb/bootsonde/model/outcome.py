@@ -76,6 +76,13 @@ class Verdict:
                     for v in record.get("vcpus", ())])
 
 
+def panic_advice(line: str) -> str:
+    """What to do about a panic's console line."""
+    message = re.sub(r"^.*?(?:panic: |not syncing: )", "", line.strip())[:60].replace('"', "")
+    return (f'cprobe find KERNEL --message "{message}" shows who says so and the check that guards it; break there, '
+            "inject what it asks for, and go on")
+
+
 def guest_exit(status: Optional[int], console: str, shutdown: Optional[str] = None) -> Verdict:
     """The verdict on a guest that ended by itself.
 
@@ -96,7 +103,7 @@ def guest_exit(status: Optional[int], console: str, shutdown: Optional[str] = No
         return Verdict(Outcome.PASSED, f"the guest left through debug-exit: {summary.group(0)}")
     if panic is not None:
         return Verdict(Outcome.FAILED, f"the guest panicked: {panic.strip()}",
-                       "break at the check that guards the message and inject what it asks for")
+                       panic_advice(panic))
     if status == DEBUG_EXIT_FAILED:
         return Verdict(Outcome.FAILED, "the guest left through debug-exit as failed", "its console says what failed")
     if shutdown == "guest-reset":

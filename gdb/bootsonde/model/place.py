@@ -105,6 +105,7 @@ class Site:
     outer: Optional[str] = None
     section: Optional[str] = None
     variable: Optional[str] = None
+    mnemonic: Optional[str] = None
     args: Tuple[Argument, ...] = field(default=())
 
     @classmethod
@@ -120,6 +121,7 @@ class Site:
             outer=record.get("outer"),
             section=record.get("section"),
             variable=record.get("variable"),
+            mnemonic=record.get("mnemonic"),
             args=tuple(Argument(a.get("name") or "?", a.get("type") or "?", a.get("location"), a.get("size"))
                        for a in record.get("args", ())))
 
@@ -131,10 +133,17 @@ class Site:
         return f"{self.file.rsplit('/', 1)[-1]}:{self.line}" if self.line else self.file.rsplit("/", 1)[-1]
 
     @property
+    def function(self) -> str:
+        """The function that a debugger would name here: for an instruction, the one around its inlined copies."""
+        return self.outer if self.kind == "insn" and self.outer else self.name
+
+    @property
     def label(self) -> str:
         """What a person reads: the function, and what is special about this place in it."""
         if self.kind == "inlined" and self.outer:
             return f"{self.name} (inlined in {self.outer})"
+        if self.kind == "insn":
+            return f"{self.mnemonic} in {self.function}"
         if self.kind == "check":
             return f"{self.name} (check of {self.variable})" if self.variable else f"{self.name} (check)"
         return self.name

@@ -42,6 +42,8 @@ class Rule:
     skip: int = 0
     limit: Optional[int] = None
     optional: bool = False
+    unless: Optional[Place] = None
+    name: str = ""
     note: str = ""
     variables: Dict[str, int] = field(default_factory=dict)
     registers: Dict[str, int] = field(default_factory=dict)
@@ -78,11 +80,6 @@ class Rule:
         """A hit ends the run as failed."""
         self.outcome = "failed"
         return self
-
-    @property
-    def title(self) -> str:
-        """What a summary calls this rule."""
-        return str(self.place)
 
     @property
     def needs_stop(self) -> bool:
@@ -124,13 +121,14 @@ class Scenario:
 
     def at(self, place: Place, *, otherwise: Optional[Place] = None, if_: Optional[str] = None,
            vcpu: Optional[int] = None, skip: int = 0, limit: Optional[int] = None, optional: bool = False,
-           note: str = "") -> Rule:
+           unless: Optional[Place] = None, name: str = "", note: str = "") -> Rule:
         """Add a rule.
 
         otherwise: the place to take where this kernel has none of `place`. optional: a kernel without it is not
-        worth a word. note: printed when the rule first acts.
+        worth a word. unless: the rule is for kernels that have none of that place. name: what the summary calls it,
+        if not by its place. note: printed with it.
         """
-        rule = Rule(place, otherwise, if_, vcpu, skip, limit, optional, note)
+        rule = Rule(place, otherwise, if_, vcpu, skip, limit, optional, unless, name, note)
         self.rules.append(rule)
         return rule
 

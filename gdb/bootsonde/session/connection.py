@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any, Mapping, Optional
 
 import gdb
 
 from bootsonde.model.errors import UserError
 from bootsonde.session import machine
+
+#: EI_OSABI values, at offset 7 of an ELF file, that every GDB for x86-64 handles: System V and GNU/Linux.
+_PLAIN_OSABIS = (0, 3)
+
+
+def _osabi_is_plain() -> bool:
+    """Whether the file that GDB has loaded, if any, may be given back its own OSABI.
+
+    GDB 13 ends with an internal error ("Updating OS ABI failed") on `set osabi auto` if it was connected and has a
+    file loaded whose OSABI it has no handler for.
+    """
+    space = gdb.current_progspace()
+    if space is None or not space.filename:
+        return True
+    try:
+        with open(space.filename, "rb") as file:
+            return file.read(8)[7:8] in (bytes([value]) for value in _PLAIN_OSABIS)
+    except OSError:
+        return False
+
 
 #: Bytes compared at the entry point of a kernel that has no build-id.
 ENTRY_BYTES = 64
@@ -19,29 +40,38 @@ class Connection:
 
     def __init__(self) -> None:
         self._settings = contextlib.ExitStack()
+        self._osabi: Optional[str] = None
         self.ours = False
 
-    def open(self, target: str) -> None:
-        """Connect to a stub, HOST:PORT or a socket's path.
+    def open(self, target: str, patience_s: float = 0.0) -> None:
+        """Connect to a stub, HOST:PORT or a socket's path; a refusal is taken as final after `patience_s`.
 
         FreeBSD's OSABI has no handler in many GDBs, which then refuse QEMU's registers; and a GDB without an
         architecture cuts addresses to 32 bits while the vCPU is in real mode. Both are set while connected.
         Raises UserError if nobody answers.
         """
-        self._settings.enter_context(machine.settings(osabi="none", architecture="i386:x86-64", confirm="off"))
-        try:
-            with machine.settings(tcp__auto_retry="off"):
-                gdb.execute(f"target remote {target}", to_string=True)
-        except gdb.error as error:
-            self._settings.close()
-            raise UserError(f"no guest waits at {target} ({error}): start one in another terminal with "
-                            "./launch/microvm_debug.sh KERNEL") from None
-        self.ours = True
+        if self._osabi is None:
+            self._osabi = str(gdb.parameter("osabi"))
+        gdb.execute("set osabi none", to_string=True)
+        self._settings.enter_context(machine.settings(architecture="i386:x86-64"))
+        deadline = time.monotonic() + patience_s
+        while not self.ours:
+            try:
+                with machine.settings(tcp__auto_retry="off"):
+                    gdb.execute(f"target remote {target}", to_string=True)
+                self.ours = True
+            except gdb.error as error:
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+                self._restore()
+                raise UserError(f"no guest waits at {target} ({str(error).rstrip('.')}): start one in another terminal "
+                                "with ./launch/microvm_debug.sh KERNEL") from None
 
     def alive(self) -> bool:
         """Whether the stub still answers. A dead connection is dropped."""
         if not machine.connected():
-            self._settings.close()
+            self._restore()
             return False
         try:
             gdb.execute("maintenance packet qC", to_string=True)
@@ -50,13 +80,20 @@ class Connection:
             return False
         return machine.connected()
 
+    def _restore(self) -> None:
+        """Give the user's GDB its settings back."""
+        self._settings.close()
+        if self._osabi is not None and _osabi_is_plain():
+            gdb.execute(f"set osabi {self._osabi}", to_string=True)
+            self._osabi = None
+
     def drop(self) -> None:
         """Forget a connection whose other end is gone."""
         if machine.connected():
             with contextlib.suppress(gdb.error), machine.settings(confirm="off"):
                 gdb.execute("disconnect", to_string=True)
         self.ours = False
-        self._settings.close()
+        self._restore()
 
     def close(self, kill: bool) -> None:
         """Leave: end the guest, or let it run on."""
@@ -64,7 +101,7 @@ class Connection:
             with contextlib.suppress(gdb.error), machine.settings(confirm="off"):
                 gdb.execute("kill" if kill else "detach", to_string=True)
         self.ours = False
-        self._settings.close()
+        self._restore()
 
 
 def _build_id_differs(info: Mapping[str, Any], virtual: bool) -> Optional[bool]:

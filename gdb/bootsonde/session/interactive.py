@@ -23,6 +23,9 @@ from bootsonde.session.session import Session
 #: Where a guest waits that nobody has registered.
 DEFAULT_STUB = "127.0.0.1:1234"
 
+#: How long a guest that is registered may take to open its stub, seconds.
+START_S = 3.0
+
 _connection = Connection()
 _session: Optional[Session] = None
 #: The guest the connection leads to; None for one that nobody has registered.
@@ -67,7 +70,8 @@ def attach(where: Optional[str] = None) -> None:
     else:
         guest = next((g for g in waiting_guests() if where in (g.name, g.stub, g.target)), None)
     target = guest.target if guest is not None else gdb_target(where or DEFAULT_STUB)
-    _connection.open(target)
+    # A guest is registered just before its QEMU starts, which then takes a moment to open the stub.
+    _connection.open(target, START_S if guest is not None else 0.0)
     _guest = guest
     say(f"bootsonde: attached to {target}" + (f", guest {guest.name}" if guest is not None else ""))
 

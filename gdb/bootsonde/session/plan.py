@@ -58,7 +58,8 @@ class Planner:
         # Names that a condition could mean as variables; parameters among them are only asked for in vain.
         names = sorted({name for rule in rules for name in rule.variables}
                        | {name for rule in rules if rule.condition for name in variables_in(rule.condition, {})})
-        places = [rule.place for rule in rules] + [rule.otherwise for rule in rules if rule.otherwise is not None]
+        places = list(dict.fromkeys(place for rule in rules for place in (rule.place, rule.otherwise, rule.unless)
+                                    if place is not None))
         queries = [place.query() for place in places]
         if names:
             queries.append(["symbol", *names])
@@ -72,6 +73,8 @@ class Planner:
     def _plan_rule(self, rule: Rule, sites: Dict[Place, Tuple[List[Site], str]], remarks: List[str]) -> Planned:
         place = rule.place
         found, note = sites[place]
+        if rule.unless is not None and sites[rule.unless][0]:
+            return Planned(rule, rule.name or str(place), [])
         if not found and rule.otherwise is not None:
             place = rule.otherwise
             found, other_note = sites[place]
@@ -90,4 +93,4 @@ class Planner:
             armed = [arm(rule, site, self.variable) for site in found]
         except UserError as error:
             raise UserError(f"at {place}: {error}") from None
-        return Planned(rule, str(place), armed)
+        return Planned(rule, rule.name or str(place), armed)

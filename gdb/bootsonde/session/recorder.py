@@ -94,8 +94,9 @@ class Recorder:
             address = machine.read_number(machine.register("rsp"), 8)
         except gdb.MemoryError:
             return None
-        found = self._symbolizer.look_up(address)
-        return {"address": f"{address:#x}", "function": self._symbolizer.describe(address),
+        # The byte before: a call that does not return may be the last instruction of its function.
+        found = self._symbolizer.look_up(address - 1)
+        return {"address": f"{address:#x}", "function": self._symbolizer.describe(address - 1, shown=address),
                 **{key: found[key] for key in ("file", "line") if found.get(key)}}
 
     def hit(self, site: Site, kind: str = "hit") -> None:
@@ -103,7 +104,7 @@ class Recorder:
         vcpu = machine.current_vcpu()
         args = [record for record in map(_argument, site.args) if record is not None] if site.kind != "check" else []
         caller = self._caller(site)
-        self.event(kind, vcpu, function=site.name, address=f"{site.address:#x}", file=site.file, line=site.line,
+        self.event(kind, vcpu, function=site.function, address=f"{site.address:#x}", file=site.file, line=site.line,
                    place=site.kind, outer=site.outer, caller=caller, args=args or None)
         text = f"{site.label}({_shown(args)})" if site.kind in ("function", "inlined") else site.label
         by = f"  <- {caller['function']}" if caller else ""
@@ -122,7 +123,7 @@ class Recorder:
         """A cpuid instruction was executed; `asked` if the leaf was bootsonde's and not the kernel's."""
         vcpu = machine.current_vcpu()
         values = {name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")}
-        self.event("cpuid", vcpu, function=site.name, address=f"{site.address:#x}", leaf=f"{answer.leaf:#x}",
+        self.event("cpuid", vcpu, function=site.function, address=f"{site.address:#x}", leaf=f"{answer.leaf:#x}",
                    subleaf=f"{answer.subleaf:#x}", values=values, injected=asked or None)
         self._line(vcpu, f"  {answer}")
         for statement in answer.describe():

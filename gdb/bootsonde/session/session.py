@@ -159,7 +159,7 @@ class Session:
         self.recorder.hit(site, "milestone")
         reason = f'the guest called {site.name}("{message}")' if message.isprintable() and message else \
             f"the guest called {site.name}"
-        self.watchdog.panicked(reason)
+        self.watchdog.panicked(reason, message)
 
     def _inject(self, armed: Armed) -> None:
         for name, value in armed.rule.variables.items():
@@ -293,7 +293,7 @@ class Session:
         """Which functions were hit and which never, rule by rule."""
         for planned in self.planned[:-1]:
             if planned.armed:
-                for line in summary(planned.title, [(armed.site.name, armed.hits, armed.spent)
+                for line in summary(planned.title, [(armed.site.function, armed.hits, armed.spent)
                                                     for armed in planned.armed]):
                     say(line)
                 unreadable = sum(armed.unreadable for armed in planned.armed)

@@ -13,7 +13,7 @@ from typing import Callable, List, Optional, Sequence, Tuple
 import gdb
 
 from bootsonde.model.console import ConsoleLog, first_with
-from bootsonde.model.outcome import PANIC, Outcome, Verdict
+from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice
 
 #: How often the console is read while the guest runs, and how often an unheeded interrupt is repeated; seconds.
 POLL_S, REPEAT_S = 0.02, 0.25
@@ -46,15 +46,14 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="bootsonde-watchdog", daemon=True)
         self._thread.start()
 
-    def panicked(self, reason: str) -> None:
+    def panicked(self, reason: str, message: str) -> None:
         """The guest has called its panic function: give it time to say why, then end the run."""
         with self._lock:
-            self._note_panic(reason)
+            self._note_panic(reason, message)
 
-    def _note_panic(self, reason: str) -> None:
+    def _note_panic(self, reason: str, message: str) -> None:
         if self._panic is None:
-            self._panic = Verdict(Outcome.FAILED, reason, "break at the check that guards the message, inject what it "
-                                                          "asks for, and go on")
+            self._panic = Verdict(Outcome.FAILED, reason, panic_advice(message))
             self._panic_at = self._grown_at = time.monotonic()
 
     def poll(self) -> Optional[Verdict]:
@@ -86,7 +85,7 @@ class Watchdog:
             if text is not None:
                 self.verdict = Verdict(Outcome.PASSED, f'the console shows "{text}"')
             elif PANIC.search(line):
-                self._note_panic(f"the guest panicked: {line.strip()}")
+                self._note_panic(f"the guest panicked: {line.strip()}", line)
 
     def take_lines(self) -> List[Tuple[int, str]]:
         """The console lines since the last call, each with its time."""
