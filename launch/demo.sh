@@ -38,5 +38,5 @@ fi
 ninja -C build --quiet >&2 || missing 'the build failed: see above'
 
 say 'demo: booting the reference guest and running scenarios/pvclock.py on it, as this does:'
-say '      launch/bootsonde run scenarios/pvclock.py'
-exec launch/bootsonde run scenarios/pvclock.py
+say '      launch/bootsonde run scenarios/pvclock.py --echo'
+exec launch/bootsonde run scenarios/pvclock.py --echo

@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--attach", metavar="ADDRESS", help="use a guest that waits: a name, HOST:PORT or unix:PATH; "
                                                           "it is never ended")
     verb.add_argument("--console", metavar="FILE", help="with --attach: the guest's console log")
+    verb.add_argument("--echo", action="store_true", help="print the guest's console lines between the hits")
+    verb.add_argument("--prompt", action="store_true", help="stop at the first hit with GDB's prompt, in this "
+                                                            "terminal; the guest ends with GDB")
+    verb.add_argument("--symbols-at-prompt", choices=("auto", "never"), default="auto",
+                      help="with --prompt: whether GDB reads the kernel's symbols first")
     _boot_options(verb)
     return parser
 
@@ -94,7 +99,8 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
         symbols=os.path.abspath(words.symbols or conf.get("symbols") or kernel), disk=words.disk or conf.get("disk"),
         options=options, qemu_args=qemu_args, attach=words.attach, trace=_trace(words.trace, words.scenario),
         until=words.until, settings=_pairs("--set", words.set), timeout_s=words.timeout,
-        source_map=list(_pairs("--source", sources).items()), console=words.console))
+        source_map=list(_pairs("--source", sources).items()), console=words.console,
+        echo_console=words.echo, prompt=words.prompt, symbols_at_prompt=words.symbols_at_prompt != "never"))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

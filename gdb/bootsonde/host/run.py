@@ -49,9 +49,15 @@ class RunRequest:
     timeout_s: float = 120.0
     source_map: List[Tuple[str, str]] = field(default_factory=list)
     console: Optional[str] = None
+    echo_console: bool = False
+    prompt: bool = False
+    symbols_at_prompt: bool = True
 
 
-def _gdb_command() -> List[str]:
+def _gdb_command(request: RunRequest) -> List[str]:
+    """GDB for a run: a person's own GDB, with its settings, or one that reads nothing but the session's script."""
+    if request.prompt:
+        return [os.environ.get("GDB") or "gdb", "-q", "-ex", f"source {request.scenario}"]
     return [os.environ.get("GDB") or "gdb", "-nx", "-nh", "-q", "-batch", "-iex", "set osabi none",
             "-iex", "set auto-load off", "-x",
             places.package_file("session", "headless.py")]
@@ -60,13 +66,14 @@ def _gdb_command() -> List[str]:
 class Debugger:
     """GDB with a scenario. A context manager: after it GDB is gone."""
 
-    def __init__(self, scenario: str, config_path: str, log: str, output: int) -> None:
+    def __init__(self, request: RunRequest, config_path: str, log: str, output: int) -> None:
         """log: takes what GDB says by itself. output: the descriptor on which the session speaks to the user."""
-        environment = {**os.environ, SESSION_VARIABLE: config_path, "BOOTSONDE_SCENARIO": scenario}
+        environment = {**os.environ, SESSION_VARIABLE: config_path, "BOOTSONDE_SCENARIO": request.scenario}
         try:
             with open(log, "wb") as chatter:
-                self.process = subprocess.Popen(_gdb_command(), stdin=subprocess.DEVNULL, stdout=chatter,
-                                                stderr=chatter, pass_fds=(output,), env=environment)
+                stdin, out = (None, None) if request.prompt else (subprocess.DEVNULL, chatter)
+                self.process = subprocess.Popen(_gdb_command(request), stdin=stdin, stdout=out, stderr=out,
+                                                pass_fds=(output,), env=environment)
         except OSError as error:
             raise UserError(f"GDB cannot be started ({error}): install gdb or name one in $GDB") from None
 
@@ -174,24 +181,26 @@ def _info(cprobe: str, path: str) -> Dict[str, Any]:
 
 def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Optional[WaitingGuest]) -> Verdict:
     cprobe = places.cprobe()
-    deadline = time.monotonic() + request.timeout_s
+    deadline = time.monotonic() + (float("inf") if request.prompt else request.timeout_s)
     console = guest.console if guest else request.console or (other.console if other else None)
     header: Dict[str, Any] = {"kernel": kernel_identity(request.kernel, _info(cprobe, request.kernel)), "qemu": {}}
     if guest is not None and guest.qmp is not None:
         header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
     config = SessionConfig(
         stub=guest.stub if guest else gdb_target(str(request.attach)), kernel=request.kernel, symbols=request.symbols,
-        cprobe=cprobe, owned=guest is not None, deadline_s=max(0.0, deadline - time.monotonic()), trace=request.trace,
+        cprobe=cprobe, headless=not request.prompt, echo_console=request.echo_console or request.prompt,
+        owned=guest is not None, deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
         console=console, exit_file=os.path.join(folder, "exit") if guest else None,
         result_file=os.path.join(folder, "result"), until=request.until, settings=request.settings,
-        trace_header=header, source_map=request.source_map)
+        trace_header=header, source_map=request.source_map, symbols_at_prompt=request.symbols_at_prompt)
     config_path = os.path.join(folder, "session.json")
     gdb_log = os.path.join(folder, "gdb.log")
     config.output = os.dup(1)
     config.save(config_path)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # GDB gets the terminal's Ctrl-C and ends the run.
+    # GDB gets the terminal's Ctrl-C too, and ends the run. Not SIG_IGN, which GDB and cprobe would inherit.
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
-        with Debugger(request.scenario, config_path, gdb_log, config.output) as debugger:
+        with Debugger(request, config_path, gdb_log, config.output) as debugger:
             finished = _wait(debugger, guest, os.path.join(folder, "exit"), deadline + GRACE_S)
             text = "\n".join(_console_tail(console))
             verdict = _verdict(str(config.result_file), debugger, guest, finished, text,
@@ -199,6 +208,8 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
     finally:
         signal.signal(signal.SIGINT, before)
         os.close(config.output)
+    if request.prompt and verdict.outcome is Outcome.LOST and debugger.process.returncode == 0:
+        return Verdict(Outcome.PASSED, "GDB was quit")
     logs = {"qemu": guest.log_text() if guest else ""}
     if not os.path.exists(str(config.result_file)):
         logs["gdb"] = _text(gdb_log)

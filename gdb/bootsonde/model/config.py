@@ -22,10 +22,11 @@ class SessionConfig:
     """Everything a session needs to know about its run.
 
     stub: address of the guest's stub. kernel: what was booted. symbols: the ELF in which names are looked up.
-    deadline_s: seconds from the session's start, None for a human's own pace. console: the guest's console log.
-    exit_file: where the host puts {"status", "shutdown"} once QEMU has ended. result_file: where the session puts its
-    verdict. output: the descriptor for lines that the user reads. owned: the guest was started for this run and ends
-    with it. trace_header: kernel and qemu as in a trace. source_map: (from, to) prefixes of source paths.
+    headless: GDB has no person at its prompt. output: the descriptor for lines that the user reads; echo_console: the
+    guest's console lines are among them. deadline_s: seconds from the session's start, None for a human's own pace.
+    console: the guest's console log. exit_file: where the host puts {"status", "shutdown"} once QEMU has ended.
+    result_file: where the session puts its verdict. owned: the guest was started for this run and ends with it.
+    trace_header: kernel and qemu as in a trace. source_map: (from, to) prefixes of source paths.
     """
 
     stub: str
@@ -33,6 +34,7 @@ class SessionConfig:
     symbols: str
     cprobe: str
     headless: bool = True
+    echo_console: bool = False
     output: int = 1
     owned: bool = True
     deadline_s: Optional[float] = None

@@ -22,9 +22,8 @@ from bootsonde.session.recorder import say, set_output  # noqa: E402
 from bootsonde.session.session import Session  # noqa: E402
 
 
-def run(scenario: model_scenario.Scenario) -> None:
+def run(scenario: model_scenario.Scenario, config: SessionConfig) -> None:
     """Attach, run to the end, print the summary, leave the guest."""
-    config = SessionConfig.load(os.environ[SESSION_VARIABLE])
     connection = Connection()
     connection.open(config.stub)
     session = Session(config, connection)

@@ -94,15 +94,18 @@ def _config(scenario: Scenario) -> SessionConfig:
         symbols_at_prompt=gdb.parameter("bootsonde-symbols-at-prompt") != "never")
 
 
-def run(scenario: Scenario) -> None:
-    """Source a scenario: attach if need be, set its breakpoints, stop at the first hit."""
+def run(scenario: Scenario, config: Optional[SessionConfig]) -> None:
+    """Source a scenario: attach if need be, set its breakpoints, stop at the first hit.
+
+    config: what the host says, if it has started this GDB (`bootsonde run --prompt`).
+    """
     global _session
     with user_errors():
         if _session is not None:
             _session.close_run()
         if not _connection.alive():
-            attach()
-        session = Session(_config(scenario), _connection)
+            attach(config.stub if config is not None else None)
+        session = Session(config or _config(scenario), _connection)
         session.prepare(scenario)
         _session = session
         say("bootsonde: running to the first hit; Ctrl-C stops earlier")
@@ -132,7 +135,7 @@ def report(session: Session, full: bool) -> None:
             say(f"bootsonde: trace in {session.config.trace}")
     if machine.connected():
         if session.config.symbols_at_prompt:
-            symbols.load(session.config.symbols)
+            symbols.load(session.config.symbols, session.config.source_map)
         gdb.execute("frame")
 
 

@@ -54,9 +54,10 @@ def _shown(arguments: List[Dict[str, Any]]) -> str:
 class Recorder:
     """Owns the trace's writer. Times are ns since the first continue, 0 before."""
 
-    def __init__(self, symbolizer: Symbolizer, trace: Optional[str], header: Mapping[str, Any]) -> None:
-        """trace: the file to write, or None. Raises OSError if it cannot be created."""
+    def __init__(self, symbolizer: Symbolizer, trace: Optional[str], header: Mapping[str, Any], echo: bool) -> None:
+        """trace: the file to write, or None. echo: say the console's lines too. Raises OSError if it cannot be made."""
         self._symbolizer = symbolizer
+        self._echo = echo
         self._start: Optional[int] = None
         self.writer: Optional[TraceWriter] = None
         if trace is not None:
@@ -132,6 +133,8 @@ class Recorder:
     def console(self, t: int, line: str) -> None:
         """The guest has printed a line."""
         self.event("console", None, t, text=line)
+        if self._echo:
+            say(f"[{t / 1e9:9.6f}]    | {line}")
 
     def end(self, **values: Any) -> None:
         """Close the trace."""

@@ -11,6 +11,7 @@ from typing import Any, List, Optional
 import gdb
 
 from bootsonde.model.config import SESSION_VARIABLE, SessionConfig
+from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, PANIC_FUNCTIONS, Outcome, Verdict, VcpuPlace, guest_exit
 from bootsonde.model.place import Functions, Site
@@ -98,7 +99,8 @@ class Session:
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
             self._recorder = Recorder(self.symbolizer, self.config.trace, {
-                **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host"})
+                **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host"},
+                self.config.echo_console)
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
@@ -284,7 +286,7 @@ class Session:
             verdict.vcpus = [VcpuPlace(vcpu, pc, "" if pc is None else self.symbolizer.describe(pc))
                              for vcpu, pc in machine.program_counters()]
         if self.watchdog.partial():
-            self.recorder.console(self.recorder.now(), self.watchdog.partial())
+            self.recorder.console(self.recorder.now(), printable(self.watchdog.partial()))
         self.verdict = verdict
         self.recorder.end(**verdict.to_json())
         self.watchdog.close()
@@ -322,9 +324,10 @@ class Session:
 
 def run_scenario(scenario: Scenario) -> None:
     """Where Scenario.start ends up inside GDB."""
-    if SESSION_VARIABLE in os.environ:
-        from bootsonde.session.headless import run
+    config = SessionConfig.load(os.environ[SESSION_VARIABLE]) if SESSION_VARIABLE in os.environ else None
+    if config is not None and config.headless:
+        from bootsonde.session import headless
+        headless.run(scenario, config)
     else:
-        from bootsonde.session import commands  # noqa: F401  (defines GDB's commands)
-        from bootsonde.session.interactive import run
-    run(scenario)
+        from bootsonde.session import commands, interactive  # noqa: F401  (commands defines GDB's commands)
+        interactive.run(scenario, config)

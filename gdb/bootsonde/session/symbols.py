@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import gdb
 
@@ -18,9 +18,10 @@ def _quoted(path: str) -> str:
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def load(path: str) -> None:
+def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
     """Make GDB read the symbols of `path`, unless it has; a file that was rebuilt since is read again.
 
+    source_map: prefixes of source paths and what they are on this machine.
     A GDB in which the user has loaded another file keeps that one.
     """
     global _loaded
@@ -42,4 +43,6 @@ def load(path: str) -> None:
     except gdb.error as error:
         say(f"bootsonde: GDB cannot read the symbols of {path}: {error}")
         return
+    for before, after in source_map:
+        gdb.execute(f"set substitute-path {_quoted(before)} {_quoted(after)}", to_string=True)
     _loaded = identity
