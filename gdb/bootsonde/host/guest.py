@@ -34,11 +34,13 @@ class Guest:
     folder: private, 0700, holds sockets and logs. stub, console: paths in it.
     """
 
-    def __init__(self, kernel: str, disk: Optional[str], options: Sequence[str], qemu_args: Sequence[str]) -> None:
-        """options: the launcher's, without those that this class sets."""
+    def __init__(self, kernel: str, disk: Optional[str], options: Sequence[str], qemu_args: Sequence[str], *,
+                 console: Optional[str] = None) -> None:
+        """options: the launcher's, without those that this class sets. console: where the log goes, if it is kept."""
         self._words = [*options, "--kernel", kernel, *(["--disk", disk] if disk else [])]
         self._qemu_args = list(qemu_args)
         self.folder = ""
+        self._console = console
         self.qmp: Optional[Qmp] = None
         self.status: Optional[int] = None
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -48,7 +50,7 @@ class Guest:
     def __enter__(self) -> Guest:
         self.folder = tempfile.mkdtemp(prefix="run-", dir=run_folder(create=True))
         self.stub = os.path.join(self.folder, "gdb")
-        self.console = os.path.join(self.folder, "console")
+        self.console = self._console or os.path.join(self.folder, "console")
         self.log = os.path.join(self.folder, "qemu.log")
         try:
             self._start()

@@ -26,6 +26,8 @@ def _boot_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--disk", metavar="D")
     for name in _LAUNCHER:
         group.add_argument(f"--{name}", metavar=name.upper())
+    group.add_argument("--plugin", metavar="FILE,ARGS", action="append", default=[], help="a TCG plugin; repeatable")
+    group.add_argument("--console", metavar="FILE", help="where the console is logged; with --attach: where it is")
     for name in _LAUNCHER_FLAGS:
         group.add_argument(f"--{name}", action="store_true")
     group.add_argument("--source", metavar="FROM=TO", action="append", default=[],
@@ -49,7 +51,6 @@ def _parser() -> argparse.ArgumentParser:
                                                    "is kept as .old)")
     verb.add_argument("--attach", metavar="ADDRESS", help="use a guest that waits: a name, HOST:PORT or unix:PATH; "
                                                           "it is never ended")
-    verb.add_argument("--console", metavar="FILE", help="with --attach: the guest's console log")
     verb.add_argument("--echo", action="store_true", help="print the guest's console lines between the hits")
     verb.add_argument("--prompt", action="store_true", help="stop at the first hit with GDB's prompt, in this "
                                                             "terminal; the guest ends with GDB")
@@ -92,6 +93,7 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
         value = conf.get(name) if value is None else value
         if value is not None:
             options += [f"--{name}", value]
+    options += [word for plugin in words.plugin for word in ("--plugin", plugin)]
     options += [f"--{name}" for name in _LAUNCHER_FLAGS if getattr(words, name)]
     sources = words.source or ([conf["source"]] if "source" in conf else [])
     return run(RunRequest(
@@ -99,7 +101,8 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
         symbols=os.path.abspath(words.symbols or conf.get("symbols") or kernel), disk=words.disk or conf.get("disk"),
         options=options, qemu_args=qemu_args, attach=words.attach, trace=_trace(words.trace, words.scenario),
         until=words.until, settings=_pairs("--set", words.set), timeout_s=words.timeout,
-        source_map=list(_pairs("--source", sources).items()), console=words.console,
+        source_map=list(_pairs("--source", sources).items()), 
+        console=os.path.abspath(words.console) if words.console else None,
         echo_console=words.echo, prompt=words.prompt, symbols_at_prompt=words.symbols_at_prompt != "never"))
 
 

@@ -226,7 +226,8 @@ def run(request: RunRequest) -> int:
         with tempfile.TemporaryDirectory(prefix="run-", dir=run_folder(create=True)) as folder:
             return _session(request, None, folder, other).outcome.exit_code
     try:
-        with Guest(request.kernel, request.disk, request.options, request.qemu_args) as guest:
+        with Guest(request.kernel, request.disk, request.options, request.qemu_args,
+                   console=request.console) as guest:
             return _session(request, guest, guest.folder, None).outcome.exit_code
     except LaunchError as error:
         print(f"bootsonde: the guest did not start: {error}", file=sys.stderr)
