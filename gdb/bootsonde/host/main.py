@@ -101,7 +101,7 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
         symbols=os.path.abspath(words.symbols or conf.get("symbols") or kernel), disk=words.disk or conf.get("disk"),
         options=options, qemu_args=qemu_args, attach=words.attach, trace=_trace(words.trace, words.scenario),
         until=words.until, settings=_pairs("--set", words.set), timeout_s=words.timeout,
-        source_map=list(_pairs("--source", sources).items()), 
+        source_map=list(_pairs("--source", sources).items()),
         console=os.path.abspath(words.console) if words.console else None,
         echo_console=words.echo, prompt=words.prompt, symbols_at_prompt=words.symbols_at_prompt != "never"))
 
