@@ -11,6 +11,7 @@ from bootsonde import places
 from bootsonde.host.run import RunRequest, run
 from bootsonde.model.config import read_conf
 from bootsonde.model.errors import UserError
+from bootsonde.model.guests import find_guest
 from bootsonde.model.outcome import Outcome
 
 #: The launcher's options that every verb that boots passes on; those with a value, and those without.
@@ -72,14 +73,20 @@ def _trace(given: Optional[str], scenario: str) -> str:
     if given is not None:
         return given
     path = os.path.splitext(os.path.basename(scenario))[0] + ".trace.jsonl"
-    if os.path.exists(path):
-        os.replace(path, path + ".old")
+    try:
+        if os.path.exists(path):
+            os.replace(path, path + ".old")
+    except OSError as error:
+        raise UserError(f"the older trace cannot be kept ({error}): name another place with --trace") from None
     return path
 
 
 def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
     conf = read_conf("bootsonde.conf")
     kernel = words.kernel
+    attached = find_guest(words.attach) if words.attach else None
+    if kernel is None and attached is not None:
+        kernel = attached.kernel
     if kernel is None:
         kernel, origin = places.default_kernel()
         print(f"bootsonde: kernel {kernel} ({origin})", flush=True)
@@ -115,6 +122,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         words, qemu_args = words[:cut], words[cut + 1:]
     try:
         return _run(_parser().parse_args(words), qemu_args)
+    except BrokenPipeError:  # Who reads our output has gone; the run is over, and the trace is whole.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Outcome.FAILED.exit_code
     except UserError as error:
         print(f"bootsonde: {error}", file=sys.stderr)
         return Outcome.USAGE.exit_code

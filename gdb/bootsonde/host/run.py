@@ -19,7 +19,7 @@ from bootsonde.host.vcpus import vcpu_places
 from bootsonde.model.config import SESSION_VARIABLE, SessionConfig
 from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
-from bootsonde.model.guests import WaitingGuest, gdb_target, run_folder, waiting_guests
+from bootsonde.model.guests import WaitingGuest, find_guest, gdb_target, run_folder
 from bootsonde.model.outcome import Outcome, Verdict, guest_exit
 from bootsonde.probe import Probe
 
@@ -187,7 +187,7 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
     if guest is not None and guest.qmp is not None:
         header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
     config = SessionConfig(
-        stub=guest.stub if guest else gdb_target(str(request.attach)), kernel=request.kernel, symbols=request.symbols,
+        stub=guest.stub if guest else other.target if other else gdb_target(str(request.attach)), kernel=request.kernel, symbols=request.symbols,
         cprobe=cprobe, headless=not request.prompt, echo_console=request.echo_console or request.prompt,
         owned=guest is not None, deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
         console=console, exit_file=os.path.join(folder, "exit") if guest else None,
@@ -222,7 +222,7 @@ def run(request: RunRequest) -> int:
     if not os.path.isfile(request.scenario):
         raise UserError(f"{request.scenario}: no such scenario")
     if request.attach is not None:
-        other = next((g for g in waiting_guests() if request.attach in (g.name, g.stub, g.target)), None)
+        other = find_guest(request.attach)
         with tempfile.TemporaryDirectory(prefix="run-", dir=run_folder(create=True)) as folder:
             return _session(request, None, folder, other).outcome.exit_code
     try:

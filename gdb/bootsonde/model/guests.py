@@ -70,6 +70,11 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def find_guest(where: str) -> Optional[WaitingGuest]:
+    """The living guest with this name or stub address; None for one that the launcher did not start."""
+    return next((guest for guest in waiting_guests() if where in (guest.name, guest.stub, guest.target)), None)
+
+
 def waiting_guests() -> List[WaitingGuest]:
     """The living guests, by name."""
     folder = run_folder()

@@ -12,7 +12,7 @@ import gdb
 from bootsonde import places
 from bootsonde.model.config import SessionConfig
 from bootsonde.model.errors import UserError
-from bootsonde.model.guests import WaitingGuest, gdb_target, waiting_guests
+from bootsonde.model.guests import WaitingGuest, find_guest, gdb_target, waiting_guests
 from bootsonde.model.outcome import Outcome, Verdict
 from bootsonde.model.scenario import Rule, Scenario
 from bootsonde.session import machine, symbols
@@ -68,7 +68,7 @@ def attach(where: Optional[str] = None) -> None:
     if where is None:
         guest = _choose_guest()
     else:
-        guest = next((g for g in waiting_guests() if where in (g.name, g.stub, g.target)), None)
+        guest = find_guest(where)
     target = guest.target if guest is not None else gdb_target(where or DEFAULT_STUB)
     # A guest is registered just before its QEMU starts, which then takes a moment to open the stub.
     _connection.open(target, START_S if guest is not None else 0.0)

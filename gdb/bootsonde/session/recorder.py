@@ -27,11 +27,17 @@ def set_output(descriptor: int) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line at once, also while GDB's own output is being captured."""
+    """Print a line at once, also while GDB's own output is being captured.
+
+    A reader that has gone (`bootsonde run ... | head`) does not end the run: the trace still wants its events.
+    """
     gdb.flush()
     data = (text + "\n").encode("utf-8", "replace")
-    while data:
-        data = data[os.write(_output, data):]
+    try:
+        while data:
+            data = data[os.write(_output, data):]
+    except BrokenPipeError:
+        pass
 
 
 def _argument(argument: Argument) -> Optional[Dict[str, Any]]:

@@ -253,9 +253,6 @@ class Session:
         for t, line in self.watchdog.take_lines():
             self.recorder.console(t, line)
 
-    def _console_text(self) -> str:
-        return "\n".join([*self.watchdog.tail, self.watchdog.partial()])
-
     def _guest_gone(self) -> Verdict:
         """The verdict on a guest whose stub has closed."""
         status: Optional[int] = None
@@ -272,7 +269,7 @@ class Session:
         self._take_console()
         if self.watchdog.verdict is not None and self.watchdog.verdict.outcome is Outcome.PASSED:
             return self.watchdog.verdict
-        verdict = guest_exit(status, self._console_text(), shutdown)
+        verdict = guest_exit(status, self.watchdog.text(), shutdown)
         self.recorder.event("exit", None, status=status, shutdown=shutdown)
         return verdict
 

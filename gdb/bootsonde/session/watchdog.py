@@ -22,10 +22,7 @@ PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
 
 
 class Watchdog:
-    """Watches while `running` is set. All but `verdict` and `lines` is for the thread that made it.
-
-    lines: console lines with their time, ns by `clock`, not yet taken by take_lines.
-    """
+    """Watches while `running` is set. `verdict` stays None until something is to end the run."""
 
     def __init__(self, console: Optional[str], until: Sequence[str], deadline: Optional[float],
                  clock: Callable[[], int]) -> None:
@@ -37,12 +34,13 @@ class Watchdog:
         self._lock = threading.Lock()
         self._lines: List[Tuple[int, str]] = []
         self._panic: Optional[Verdict] = None
+        self._panic_line = ""
         self._panic_at = self._grown_at = 0.0
         self._running = threading.Event()
         self._ended = threading.Event()
         self._posted = False
         self.verdict: Optional[Verdict] = None
-        self.tail: List[str] = []
+        self._tail: List[str] = []
         self._thread = threading.Thread(target=self._watch, name="bootsonde-watchdog", daemon=True)
         self._thread.start()
 
@@ -77,7 +75,7 @@ class Watchdog:
             self._grown_at = now
         t = self._clock()
         self._lines += [(t, line) for line in lines]
-        self.tail = (self.tail + lines)[-20:]
+        self._tail = (self._tail + lines)[-20:]
         for line in [*lines, log.partial]:
             if self.verdict is not None:
                 return
@@ -85,6 +83,7 @@ class Watchdog:
             if text is not None:
                 self.verdict = Verdict(Outcome.PASSED, f'the console shows "{text}"')
             elif PANIC.search(line):
+                self._panic_line = self._panic_line or line
                 self._note_panic(f"the guest panicked: {line.strip()}", line)
 
     def take_lines(self) -> List[Tuple[int, str]]:
@@ -96,6 +95,11 @@ class Watchdog:
     def partial(self) -> str:
         """What stands on the console after the last newline, such as a prompt."""
         return self._log.partial if self._log is not None else ""
+
+    def text(self) -> str:
+        """The console's end, and the line of a panic however far above it stands."""
+        with self._lock:
+            return "\n".join([self._panic_line, *self._tail, self.partial()])
 
     def set_running(self, running: bool) -> None:
         """Tell whether the guest runs; only then is it interrupted."""
