@@ -14,6 +14,7 @@ from typing import List, Optional, Sequence, Type
 
 from bootsonde import places
 from bootsonde.host.qmp import Qmp
+from bootsonde.host.report import file_text
 from bootsonde.model.guests import run_folder
 
 #: How long QEMU may take to open its monitor, and to end when asked; seconds.
@@ -94,11 +95,7 @@ class Guest:
 
     def log_text(self) -> str:
         """What the launcher and QEMU said on their own, not the guest."""
-        try:
-            with open(self.log, encoding="utf-8", errors="replace") as log:
-                return log.read().strip()
-        except OSError:
-            return ""
+        return file_text(self.log)
 
     def poll(self) -> Optional[int]:
         """QEMU's exit status once it has ended; negative for a signal."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Dict, List, Optional, Sequence
 
 from bootsonde import places
-from bootsonde.host.run import RunRequest, run
+from bootsonde.host.request import RunRequest
+from bootsonde.host.run import run
 from bootsonde.model.config import read_conf
 from bootsonde.model.errors import UserError
 from bootsonde.model.guests import find_guest
@@ -113,8 +116,15 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
         echo_console=words.echo, prompt=words.prompt, symbols_at_prompt=words.symbols_at_prompt != "never"))
 
 
+def _terminated(number: int, frame: Optional[FrameType]) -> None:
+    """SIGTERM and SIGHUP end a run as an exception does: the guest ends, its folder goes."""
+    raise SystemExit(128 + number)
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The command. Returns the exit code of the contract."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
     words = list(sys.argv[1:] if argv is None else argv)
     qemu_args: List[str] = []
     if "--" in words:
@@ -128,5 +138,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except UserError as error:
         print(f"bootsonde: {error}", file=sys.stderr)
         return Outcome.USAGE.exit_code
-    except SystemExit as end:  # argparse's own, 0 after --help and 2 for what it refuses
+    except KeyboardInterrupt:
+        return Outcome.INTERRUPTED.exit_code
+    except SystemExit as end:  # argparse's own, 0 after --help and 2 for what it refuses; _terminated's
         return int(end.code or 0)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from bootsonde import places
+from bootsonde.host.debugger import Debugger
 from bootsonde.host.guest import Guest, LaunchError
 from bootsonde.host.identity import kernel_identity
+from bootsonde.host.report import file_text, report
+from bootsonde.host.request import RunRequest
 from bootsonde.host.vcpus import vcpu_places
-from bootsonde.model.config import SESSION_VARIABLE, SessionConfig
-from bootsonde.model.console import printable
+from bootsonde.model.config import SessionConfig
 from bootsonde.model.errors import UserError
 from bootsonde.model.guests import WaitingGuest, find_guest, gdb_target, run_folder
 from bootsonde.model.outcome import Outcome, Verdict, guest_exit
@@ -25,65 +25,6 @@ from bootsonde.probe import Probe
 
 #: Past the deadline by so much GDB is ended: it has not managed to stop by itself; seconds.
 GRACE_S = 5.0
-#: Console lines that a failure shows.
-TAIL_LINES = 12
-
-
-@dataclass
-class RunRequest:
-    """One run. kernel: what boots; symbols: where names are looked up; options: the launcher's, as words.
-
-    attach: the stub of a guest that somebody else has started; it is left running. timeout_s: for the whole run.
-    """
-
-    scenario: str
-    kernel: str
-    symbols: str
-    disk: Optional[str] = None
-    options: List[str] = field(default_factory=list)
-    qemu_args: List[str] = field(default_factory=list)
-    attach: Optional[str] = None
-    trace: Optional[str] = None
-    until: List[str] = field(default_factory=list)
-    settings: Dict[str, str] = field(default_factory=dict)
-    timeout_s: float = 120.0
-    source_map: List[Tuple[str, str]] = field(default_factory=list)
-    console: Optional[str] = None
-    echo_console: bool = False
-    prompt: bool = False
-    symbols_at_prompt: bool = True
-
-
-def _gdb_command(request: RunRequest) -> List[str]:
-    """GDB for a run: a person's own GDB, with its settings, or one that reads nothing but the session's script."""
-    if request.prompt:
-        return [os.environ.get("GDB") or "gdb", "-q", "-ex", f"source {request.scenario}"]
-    return [os.environ.get("GDB") or "gdb", "-nx", "-nh", "-q", "-batch", "-iex", "set osabi none",
-            "-iex", "set auto-load off", "-x",
-            places.package_file("session", "headless.py")]
-
-
-class Debugger:
-    """GDB with a scenario. A context manager: after it GDB is gone."""
-
-    def __init__(self, request: RunRequest, config_path: str, log: str, output: int) -> None:
-        """log: takes what GDB says by itself. output: the descriptor on which the session speaks to the user."""
-        environment = {**os.environ, SESSION_VARIABLE: config_path, "BOOTSONDE_SCENARIO": request.scenario}
-        try:
-            with open(log, "wb") as chatter:
-                stdin, out = (None, None) if request.prompt else (subprocess.DEVNULL, chatter)
-                self.process = subprocess.Popen(_gdb_command(request), stdin=stdin, stdout=out, stderr=out,
-                                                pass_fds=(output,), env=environment)
-        except OSError as error:
-            raise UserError(f"GDB cannot be started ({error}): install gdb or name one in $GDB") from None
-
-    def __enter__(self) -> Debugger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 def _write_exit(path: str, guest: Guest) -> None:
@@ -132,45 +73,6 @@ def _verdict(result_file: str, debugger: Debugger, guest: Optional[Guest], finis
     return verdict
 
 
-def _console_tail(path: Optional[str]) -> List[str]:
-    if path is None:
-        return []
-    try:
-        with open(path, "rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - 16384))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return [printable(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
-
-
-def _report(verdict: Verdict, console: Optional[str], request: RunRequest, logs: Dict[str, str]) -> None:
-    out = sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr
-    sys.stdout.flush()
-    print(f"bootsonde: {verdict.outcome.value}: {verdict.reason}", file=out)
-    if verdict.outcome is not Outcome.PASSED:
-        for program, log in logs.items():
-            for line in log.splitlines()[-TAIL_LINES:]:
-                print(f"  {program}: {line}", file=out)
-        tail = _console_tail(console)
-        print("\n".join(["  the console's last lines:", *(f"    {line}" for line in tail)] if tail
-                        else ["  the console is empty"]), file=out)
-        for place in verdict.vcpus:
-            print(f"  {place}", file=out)
-        if verdict.advice:
-            print(f"  next: {verdict.advice}", file=out)
-    if request.trace and os.path.exists(request.trace):
-        print(f"bootsonde: trace in {request.trace}", file=out)
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 def _info(cprobe: str, path: str) -> Dict[str, Any]:
     try:
         records = Probe(cprobe, path).ask("info").records
@@ -187,9 +89,10 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
     if guest is not None and guest.qmp is not None:
         header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
     config = SessionConfig(
-        stub=guest.stub if guest else other.target if other else gdb_target(str(request.attach)), kernel=request.kernel, symbols=request.symbols,
-        cprobe=cprobe, headless=not request.prompt, echo_console=request.echo_console or request.prompt,
-        owned=guest is not None, deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
+        stub=guest.stub if guest else other.target if other else gdb_target(str(request.attach)),
+        kernel=request.kernel, symbols=request.symbols, cprobe=cprobe, headless=not request.prompt,
+        echo_console=request.echo_console or request.prompt, owned=guest is not None,
+        deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
         console=console, exit_file=os.path.join(folder, "exit") if guest else None,
         result_file=os.path.join(folder, "result"), until=request.until, settings=request.settings,
         trace_header=header, source_map=request.source_map, symbols_at_prompt=request.symbols_at_prompt)
@@ -202,7 +105,7 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
     try:
         with Debugger(request, config_path, gdb_log, config.output) as debugger:
             finished = _wait(debugger, guest, os.path.join(folder, "exit"), deadline + GRACE_S)
-            text = "\n".join(_console_tail(console))
+            text = file_text(console) if console else ""
             verdict = _verdict(str(config.result_file), debugger, guest, finished, text,
                                Probe(cprobe, request.symbols))
     finally:
@@ -212,8 +115,8 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
         return Verdict(Outcome.PASSED, "GDB was quit")
     logs = {"qemu": guest.log_text() if guest else ""}
     if not os.path.exists(str(config.result_file)):
-        logs["gdb"] = _text(gdb_log)
-    _report(verdict, console, request, logs)
+        logs["gdb"] = file_text(gdb_log)
+    report(verdict, console, request, logs)
     return verdict
 
 

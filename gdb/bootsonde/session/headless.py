@@ -57,6 +57,19 @@ def _leave(config: SessionConfig, verdict: Verdict) -> None:
         json.dump(verdict.to_json(), file)
 
 
+def _mistake(path: str, error: BaseException) -> Verdict:
+    """The verdict on an error that nobody foresaw; its traceback is printed, from the scenario's first line on."""
+    frames = traceback.TracebackException.from_exception(error)
+    own = [number for number, frame in enumerate(frames.stack) if frame.filename == path]
+    in_bootsonde = [frame for frame in frames.stack[own[-1] + 1:] if own] if own else []
+    del frames.stack[:own[0] if own else len(frames.stack)]
+    say("".join(frames.format()).rstrip())
+    what = "".join(frames.format_exception_only()).strip().splitlines()[-1]
+    if in_bootsonde and in_bootsonde[0].name == "start":
+        return Verdict(Outcome.FAILED, f"an error in bootsonde itself: {what}", "its traceback stands above")
+    return Verdict(Outcome.USAGE, f"an error in {path}: {what}", "its traceback stands above")
+
+
 def _main(path: str) -> None:
     config = SessionConfig.load(os.environ[SESSION_VARIABLE])
     model_scenario.overrides.update(config.settings)
@@ -65,10 +78,8 @@ def _main(path: str) -> None:
         runpy.run_path(path, run_name="__main__")
     except UserError as error:
         _leave(config, Verdict(Outcome.USAGE, str(error)))
-    except Exception as error:
-        say(traceback.format_exc())
-        _leave(config, Verdict(Outcome.FAILED, f"an error in {path} or in bootsonde itself: {error!r}",
-                               "its traceback stands above"))
+    except (Exception, SystemExit) as error:
+        _leave(config, _mistake(path, error))
     if not os.path.exists(str(config.result_file)):
         _leave(config, Verdict(Outcome.USAGE, f"{path} ended without scenario.start()", "its last line should be that"))
 

@@ -1,0 +1,54 @@
+"""How a run ended, as the user reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Dict, List, Optional
+
+from bootsonde.host.request import RunRequest
+from bootsonde.model.console import printable
+from bootsonde.model.outcome import Outcome, Verdict
+
+#: Lines of a log that a failure shows.
+TAIL_LINES = 12
+
+
+def file_text(path: str) -> str:
+    """A log's text; empty if there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def last_lines(text: str) -> List[str]:
+    """The last lines that say something, fit for a terminal."""
+    return [printable(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+
+
+def _lines(verdict: Verdict, console: str, logs: Dict[str, str]) -> List[str]:
+    lines = [f"bootsonde: {verdict.outcome.value}: {verdict.reason}"]
+    if verdict.outcome is Outcome.PASSED:
+        return lines
+    lines += [f"  {program}: {line}" for program, log in logs.items() for line in last_lines(log)]
+    tail = last_lines(console)
+    lines += ["  the console's last lines:", *(f"    {line}" for line in tail)] if tail else ["  the console is empty"]
+    lines += [f"  {place}" for place in verdict.vcpus]
+    return lines + ([f"  next: {verdict.advice}"] if verdict.advice else [])
+
+
+def report(verdict: Verdict, console: Optional[str], request: RunRequest, logs: Dict[str, str]) -> None:
+    """Print the verdict and, unless it passed, what a person needs to go on.
+
+    console: the console log's path. logs: what programs said by themselves, by name.
+    """
+    lines = _lines(verdict, file_text(console) if console else "", logs)
+    if request.trace and os.path.exists(request.trace):
+        lines.append(f"bootsonde: trace in {request.trace}")
+    # Nobody may be reading any more (`bootsonde run ... | head`); the exit code still tells.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        print("\n".join(lines), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
