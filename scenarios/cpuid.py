@@ -23,7 +23,8 @@ reach = scenario.setting("reach", True, "inject hv_high where the function would
 limit = scenario.setting("limit", 50, "answers recorded of each cpuid, in a kernel without that function")
 
 if reach:
-    scenario.at(Functions(function), if_="hv_high < 0x40000010", optional=True, name="the limit that it tests",
+    scenario.at(Functions(function), if_="hv_high < 0x40000010", optional=True, stops=False,
+                name="the limit that it tests",
                 note="where hv_high is injected so that its cpuid is reached").inject(hv_high=0x40000010)
 else:
     scenario.at(Functions(function))

@@ -43,6 +43,7 @@ class Rule:
     limit: Optional[int] = None
     optional: bool = False
     unless: Optional[Place] = None
+    stops: bool = True
     name: str = ""
     note: str = ""
     variables: Dict[str, int] = field(default_factory=dict)
@@ -121,14 +122,15 @@ class Scenario:
 
     def at(self, place: Place, *, otherwise: Optional[Place] = None, if_: Optional[str] = None,
            vcpu: Optional[int] = None, skip: int = 0, limit: Optional[int] = None, optional: bool = False,
-           unless: Optional[Place] = None, name: str = "", note: str = "") -> Rule:
+           unless: Optional[Place] = None, stops: bool = True, name: str = "", note: str = "") -> Rule:
         """Add a rule.
 
         otherwise: the place to take where this kernel has none of `place`. optional: a kernel without it is not
-        worth a word. unless: the rule is for kernels that have none of that place. name: what the summary calls it,
-        if not by its place. note: printed with it.
+        worth a word. unless: the rule is for kernels that have none of that place. stops: a person who sources the
+        scenario gets the prompt at the first hit; False for what only prepares the way there. name: what the summary
+        calls the rule, if not by its place. note: printed with it.
         """
-        rule = Rule(place, otherwise, if_, vcpu, skip, limit, optional, unless, name, note)
+        rule = Rule(place, otherwise, if_, vcpu, skip, limit, optional, unless, stops, name, note)
         self.rules.append(rule)
         return rule
 

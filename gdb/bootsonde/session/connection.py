@@ -54,10 +54,11 @@ class Connection:
             self._osabi = str(gdb.parameter("osabi"))
         gdb.execute("set osabi none", to_string=True)
         self._settings.enter_context(machine.settings(architecture="i386:x86-64"))
+        self.ours = False
         deadline = time.monotonic() + patience_s
         while not self.ours:
             try:
-                with machine.settings(tcp__auto_retry="off"):
+                with machine.settings(tcp__auto_retry="off", suppress_cli_notifications="on"):
                     gdb.execute(f"target remote {target}", to_string=True)
                 self.ours = True
             except gdb.error as error:
@@ -71,6 +72,7 @@ class Connection:
     def alive(self) -> bool:
         """Whether the stub still answers. A dead connection is dropped."""
         if not machine.connected():
+            self.ours = False
             self._restore()
             return False
         try:

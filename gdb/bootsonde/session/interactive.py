@@ -116,11 +116,10 @@ def go(stop_at_hit: bool = False) -> None:
     """Let the guest run; without `stop_at_hit` every hit is printed and the run goes on to its end."""
     session = current()
     with user_errors():
-        if session.verdict is not None and machine.connected():
-            raise UserError(f"this run has ended ({session.verdict.reason}); source a scenario for a new one, "
-                            "or `continue` without recording")
-        if session.verdict is None:
-            session.run(stop_at_hit)
+        if session.verdict is not None:
+            raise UserError(f"this run has ended ({session.verdict.reason}): source a scenario for a new one"
+                            + (", or `continue` without recording" if machine.connected() else ""))
+        session.run(stop_at_hit)
         report(session, full=not stop_at_hit or session.verdict is not None)
 
 

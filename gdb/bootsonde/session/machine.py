@@ -100,7 +100,7 @@ def read_physical(address: int, size: int) -> Optional[bytes]:
 
 def step_instruction() -> None:
     """Step the selected vCPU by one instruction while the others stand still."""
-    with settings(scheduler_locking="on"):
+    with settings(scheduler_locking="on", suppress_cli_notifications="on"):
         gdb.execute("stepi", to_string=True)
 
 

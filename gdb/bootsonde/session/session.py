@@ -51,6 +51,7 @@ class Session:
         self._identified = False
         self._stop_at_hit = False
         self._hit = False
+        self._own_stop = False
         self._ending: Optional[Verdict] = None
 
     @property
@@ -121,10 +122,12 @@ class Session:
 
     def _on_hit(self, point: Point) -> bool:
         try:
-            return self._reached(point)
+            stop = self._reached(point)
         except Exception as error:  # Not swallowed: run() raises it, where it is reported with its traceback.
             self._failure = error
-            return True
+            stop = True
+        self._own_stop |= stop
+        return stop
 
     def _reached(self, point: Point) -> bool:
         if self.verdict is not None:
@@ -138,7 +141,7 @@ class Session:
         for armed in point.armed:
             if not armed.counts():
                 continue
-            self._hit = True
+            self._hit |= armed.rule.stops
             if armed.rule.outcome == "panic":
                 self._panicked(armed.site)
             elif armed.site not in seen:
@@ -153,7 +156,7 @@ class Session:
                 say(f"  limit reached: no more hits of {armed.site.label} are recorded")
                 self.recorder.event("milestone", machine.current_vcpu(), name="limit", function=armed.site.name)
                 point.retire()
-        stop = bool(self._pending) or self._ending is not None or (self._stop_at_hit and bool(seen))
+        stop = bool(self._pending) or self._ending is not None or (self._stop_at_hit and self._hit)
         return stop or self.watchdog.poll() is not None or self.recorder.failed is not None
 
     def _panicked(self, site: Site) -> None:
@@ -187,7 +190,7 @@ class Session:
         """
         self._stop_at_hit = stop_at_hit
         while self.verdict is None:
-            self._hit = False
+            self._hit = self._own_stop = False
             signal = self._continue()
             if self._failure is not None:
                 failure, self._failure = self._failure, None
@@ -204,7 +207,7 @@ class Session:
                                     "make room, or name another place with --trace; what is there can be read"))
             elif stop_at_hit and self._hit:
                 return None
-            elif signal or not self._hit:
+            elif signal or not self._own_stop:
                 return None  # Ctrl-C, or a breakpoint of the user's own.
         return self.verdict
 
@@ -215,12 +218,16 @@ class Session:
         def note(event: Any) -> None:
             if hasattr(event, "stop_signal"):
                 signals.append(event.stop_signal)
+            for each in getattr(event, "breakpoints", ()):
+                if not isinstance(each, Point):
+                    say(f"bootsonde: stopped at breakpoint {each.number}, which is yours")
 
         gdb.events.stop.connect(note)
         self.recorder.start_clock()
         self.watchdog.set_running(True)
         try:
-            gdb.execute("continue", to_string=True)
+            with machine.settings(suppress_cli_notifications="on"):
+                gdb.execute("continue", to_string=True)
         except gdb.error as error:
             if machine.connected():
                 raise UserError(f"GDB cannot go on: {error}. Under KVM only four breakpoints can be set before paging: "
