@@ -14,6 +14,9 @@ from bootsonde.model.outcome import Outcome, Verdict
 #: Lines of a log that a failure shows.
 TAIL_LINES = 12
 
+#: What QEMU says when GDB ends it as it should.
+_ENDED_BY_GDB = "QEMU: Terminated via GDBstub"
+
 
 def file_text(path: str) -> str:
     """A log's text; empty if there is none."""
@@ -31,13 +34,17 @@ def last_lines(text: str) -> List[str]:
 
 def _lines(verdict: Verdict, console: str, logs: Dict[str, str]) -> List[str]:
     lines = [f"bootsonde: {verdict.outcome.value}: {verdict.reason}"]
+    advice = [f"  next: {verdict.advice}"] if verdict.advice else []
     if verdict.outcome is Outcome.PASSED:
         return lines
-    lines += [f"  {program}: {line}" for program, log in logs.items() for line in last_lines(log)]
+    if verdict.outcome is Outcome.USAGE:  # What the user gave is wrong: the guest has no part in it.
+        return lines + advice
+    lines += [f"  {program}: {line}" for program, log in logs.items() for line in last_lines(log)
+              if _ENDED_BY_GDB not in line]
     tail = last_lines(console)
     lines += ["  the console's last lines:", *(f"    {line}" for line in tail)] if tail else ["  the console is empty"]
     lines += [f"  {place}" for place in verdict.vcpus]
-    return lines + ([f"  next: {verdict.advice}"] if verdict.advice else [])
+    return lines + advice
 
 
 def report(verdict: Verdict, console: Optional[str], request: RunRequest, logs: Dict[str, str]) -> None:

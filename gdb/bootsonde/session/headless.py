@@ -59,13 +59,13 @@ def _leave(config: SessionConfig, verdict: Verdict) -> None:
 
 def _mistake(path: str, error: BaseException) -> Verdict:
     """The verdict on an error that nobody foresaw; its traceback is printed, from the scenario's first line on."""
-    frames = traceback.TracebackException.from_exception(error)
-    own = [number for number, frame in enumerate(frames.stack) if frame.filename == path]
-    in_bootsonde = [frame for frame in frames.stack[own[-1] + 1:] if own] if own else []
-    del frames.stack[:own[0] if own else len(frames.stack)]
-    say("".join(frames.format()).rstrip())
-    what = "".join(frames.format_exception_only()).strip().splitlines()[-1]
-    if in_bootsonde and in_bootsonde[0].name == "start":
+    told = traceback.TracebackException.from_exception(error)
+    own = [number for number, frame in enumerate(told.stack) if frame.filename == path]
+    called = [frame.name for frame in told.stack[own[-1] + 1:][:1]] if own else []
+    del told.stack[:own[0] if own else len(told.stack)]
+    say("".join(told.format()).rstrip())
+    what = list(told.format_exception_only())[-1].strip()
+    if called == ["start"]:
         return Verdict(Outcome.FAILED, f"an error in bootsonde itself: {what}", "its traceback stands above")
     return Verdict(Outcome.USAGE, f"an error in {path}: {what}", "its traceback stands above")
 
