@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from typing import List
 
@@ -10,6 +11,7 @@ from bootsonde import places
 from bootsonde.host.request import RunRequest
 from bootsonde.model.config import SESSION_VARIABLE
 from bootsonde.model.errors import UserError
+from bootsonde.model.scenario import SET_VARIABLE
 
 
 def _gdb_command(request: RunRequest) -> List[str]:
@@ -27,6 +29,9 @@ class Debugger:
     def __init__(self, request: RunRequest, config_path: str, log: str, output: int) -> None:
         """log: takes what GDB says by itself. output: the descriptor on which the session speaks to the user."""
         environment = {**os.environ, SESSION_VARIABLE: config_path, "BOOTSONDE_SCENARIO": request.scenario}
+        if request.settings:
+            environment[SET_VARIABLE] = " ".join(shlex.quote(f"{name}={text}")
+                                                 for name, text in request.settings.items())
         try:
             with open(log, "wb") as chatter:
                 stdin, out = (None, None) if request.prompt else (subprocess.DEVNULL, chatter)

@@ -43,7 +43,6 @@ class SessionConfig:
     exit_file: Optional[str] = None
     result_file: Optional[str] = None
     until: List[str] = field(default_factory=list)
-    settings: Dict[str, str] = field(default_factory=dict)
     trace_header: Dict[str, Any] = field(default_factory=dict)
     source_map: List[Tuple[str, str]] = field(default_factory=list)
     symbols_at_prompt: bool = True

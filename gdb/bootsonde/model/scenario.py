@@ -13,6 +13,7 @@ Inside GDB `start` hands the scenario to the session; outside it runs the file h
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, TypeVar
@@ -22,8 +23,12 @@ from bootsonde.model.place import Place
 
 Value = TypeVar("Value", bool, int, str)
 
-#: What `--set NAME=VALUE` or `bootsonde set` gave, for the next scenario that is loaded.
-overrides: Dict[str, str] = {}
+#: Environment variable with words NAME=VALUE, quoted as for a shell; `bootsonde run --set` comes through it.
+SET_VARIABLE = "BOOTSONDE_SET"
+
+#: What $BOOTSONDE_SET or `bootsonde set` gave, for the next scenario that is loaded.
+overrides: Dict[str, str] = dict(
+    word.split("=", 1) for word in shlex.split(os.environ.get(SET_VARIABLE, "")) if "=" in word)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import gdb
 if __name__ == "__main__":
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir))
 
-from bootsonde.model import scenario as model_scenario  # noqa: E402
+from bootsonde.model.scenario import Scenario  # noqa: E402
 from bootsonde.model.config import SESSION_VARIABLE, SessionConfig  # noqa: E402
 from bootsonde.model.errors import UserError  # noqa: E402
 from bootsonde.model.outcome import Outcome, Verdict  # noqa: E402
@@ -22,7 +22,7 @@ from bootsonde.session.recorder import say, set_output  # noqa: E402
 from bootsonde.session.session import Session  # noqa: E402
 
 
-def run(scenario: model_scenario.Scenario, config: SessionConfig) -> None:
+def run(scenario: Scenario, config: SessionConfig) -> None:
     """Attach, run to the end, print the summary, leave the guest."""
     connection = Connection()
     connection.open(config.stub)
@@ -72,7 +72,6 @@ def _mistake(path: str, error: BaseException) -> Verdict:
 
 def _main(path: str) -> None:
     config = SessionConfig.load(os.environ[SESSION_VARIABLE])
-    model_scenario.overrides.update(config.settings)
     set_output(config.output)
     try:
         runpy.run_path(path, run_name="__main__")
