@@ -10,7 +10,7 @@ from typing import Any, List, Optional
 
 import gdb
 
-from bootsonde.model.config import SESSION_VARIABLE, SessionConfig
+from bootsonde.model.config import SessionConfig
 from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, PANIC_FUNCTIONS, Outcome, Verdict, VcpuPlace, guest_exit
@@ -324,14 +324,3 @@ class Session:
         self.close_run()
         if self.connection.ours:
             self.connection.close(kill)
-
-
-def run_scenario(scenario: Scenario) -> None:
-    """Where Scenario.start ends up inside GDB."""
-    config = SessionConfig.load(os.environ[SESSION_VARIABLE]) if SESSION_VARIABLE in os.environ else None
-    if config is not None and config.headless:
-        from bootsonde.session import headless
-        headless.run(scenario, config)
-    else:
-        from bootsonde.session import commands, interactive  # noqa: F401  (commands defines GDB's commands)
-        interactive.run(scenario, config)
