@@ -5,6 +5,6 @@ A scenario imports what it declares from here; the rooms below are model (pure),
 """
 
 from bootsonde.model.place import Check, Functions, Insn
-from bootsonde.model.scenario import Scenario
+from bootsonde.start import Scenario
 
 __all__ = ["Check", "Functions", "Insn", "Scenario"]

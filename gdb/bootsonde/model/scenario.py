@@ -7,7 +7,7 @@
     scenario.until("login:")
     scenario.start()
 
-Inside GDB `start` hands the scenario to the session; outside it runs the file headless, as `bootsonde run` does.
+`start` is not here but in bootsonde/start.py: a scenario as data knows nothing of those who run it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Scenario:
 
         What cannot be read is reported by `start`, so that a scenario's body need not handle it.
         """
-        self.settings[name] = f"{help} (default: {default})"
+        shown = ("yes" if default else "no") if isinstance(default, bool) else \
+            f"{default:#x}" if isinstance(default, int) and default > 0xffff else str(default)
+        self.settings[name] = f"{help} (default: {shown})"
         text = self._overrides.pop(name, None)
         if text is None:
             return default
@@ -151,12 +153,3 @@ class Scenario:
             known = "".join(f"\n  {name}: {text}" for name, text in self.settings.items()) or " none"
             names = ", ".join(sorted(self._overrides))
             raise UserError(f"{self.name} has no setting named {names}. It has:{known}")
-
-    def start(self) -> None:
-        """Run: in this GDB if there is one around us, else headless."""
-        if hasattr(sys.modules.get("gdb"), "execute"):
-            from bootsonde.session.session import run_scenario
-            run_scenario(self)
-        else:
-            from bootsonde.host.main import main
-            sys.exit(main(["run", self.file, *sys.argv[1:]]))
