@@ -9,6 +9,12 @@
 
 /* Larger functions are generated tables, and a hostile symbol may claim the whole file. */
 #define LARGEST_FUNCTION ((uint64_t)1 << 20)
+
+/* Where no symbol says how large a function is, this much code on both sides is looked at. */
+#define GUESSED_REACH ((uint64_t)32 << 10)
+
+/* Decoding that begins between two instructions falls into step within this many bytes, or begins a byte later. */
+#define MAX_SHIFT 16
 #define MAX_RANGES 16
 
 struct range {
@@ -52,20 +58,15 @@ static struct cp_error *ranges_by_dwarf(struct cp_program *program, uint64_t add
 }
 
 /* The symbol's own range and those of its .cold part or of what it is the .cold part of. */
-static void ranges_by_symbols(const struct cp_program *program, const struct cp_code *code, uint64_t address,
-	struct ranges *ranges)
+static void ranges_by_symbols(const struct cp_program *program, uint64_t address, struct ranges *ranges)
 {
 	const struct cp_symbols *symbols = &program->symbols;
 	const struct cp_symbol *own = cp_symbols_at(symbols, address, true);
-	struct cp_region region;
 	const char *cold;
 	size_t base;
 
-	if (!own || !own->size) {
-		if (cp_region_at(code, address, &region) && own)
-			add_range(ranges, region.start, region.end);
+	if (!own || !own->size)
 		return;
-	}
 	add_range(ranges, own->address, own->address + own->size);
 	cold = strstr(own->name, ".cold");
 	base = cold ? (size_t)(cold - own->name) : strlen(own->name);
@@ -77,6 +78,20 @@ static void ranges_by_symbols(const struct cp_program *program, const struct cp_
 		if (cold ? !s->name[base] : !strncmp(s->name + base, ".cold", 5))
 			add_range(ranges, s->address, s->address + s->size);
 	}
+}
+
+/* A kernel without symbols, or code that none covers: the code around the address, up to the next symbols. */
+static void guess_range(const struct cp_code *code, uint64_t address, struct ranges *ranges)
+{
+	struct cp_region region;
+
+	if (!cp_region_at(code, address, &region))
+		return;
+	if (address - region.start > GUESSED_REACH)
+		region.start = address - GUESSED_REACH;
+	if (region.end - address > GUESSED_REACH)
+		region.end = address + GUESSED_REACH;
+	add_range(ranges, region.start, region.end);
 }
 
 static void classify(const struct cp_code *code, struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
@@ -186,15 +201,27 @@ static bool never_returns(const struct cp_code *code, uint64_t function)
 	return true;
 }
 
+/* Between two blocks: nops and int3 that only align the second. */
+static bool is_padding(const struct cp_code *code, const struct cp_flow_insn *at)
+{
+	ZydisDecodedInstruction insn;
+
+	return cp_decode(code, at->part, at->address, &insn, NULL) && !at->leader &&
+		(insn.mnemonic == ZYDIS_MNEMONIC_NOP || insn.mnemonic == ZYDIS_MNEMONIC_INT3);
+}
+
 static void find_leaders(const struct cp_code *code, struct cp_flow *flow)
 {
 	for (size_t i = 0; i < flow->insn_count; i++) {
 		struct cp_flow_insn *insn = &flow->insns[i];
-		size_t target = insn->kind == CP_FLOW_BRANCH || insn->kind == CP_FLOW_JUMP ?
-			cp_flow_insn_at(flow, insn->target) : CP_FLOW_NONE;
+		bool jumps = insn->kind == CP_FLOW_BRANCH || insn->kind == CP_FLOW_JUMP;
+		bool enters = flow->guessed && insn->kind == CP_FLOW_CALL;
+		size_t target = jumps || enters ? cp_flow_insn_at(flow, insn->target) : CP_FLOW_NONE;
 
-		if (target != CP_FLOW_NONE)
+		if (target != CP_FLOW_NONE) {
 			flow->insns[target].leader = true;
+			flow->insns[target].entry |= enters;
+		}
 		if (i == 0 || flow->insns[i - 1].address + flow->insns[i - 1].length != insn->address)
 			insn->leader = true;
 		if (insn->kind != CP_FLOW_NEXT && insn->kind != CP_FLOW_CALL && i + 1 < flow->insn_count)
@@ -203,10 +230,18 @@ static void find_leaders(const struct cp_code *code, struct cp_flow *flow)
 	/* Calls and traps after which only others' jumps arrive end their block; WARN's ud2 goes on. */
 	for (size_t i = 0; i < flow->insn_count; i++) {
 		struct cp_flow_insn *insn = &flow->insns[i];
-		bool joined = i + 1 == flow->insn_count || flow->insns[i + 1].leader;
+		size_t next = i + 1;
+		bool joined;
 
+		if (!insn->trap && insn->kind != CP_FLOW_CALL)
+			continue;
+		while (next < flow->insn_count && is_padding(code, &flow->insns[next]))
+			next++;
+		joined = next == flow->insn_count || flow->insns[next].leader;
 		if (joined && (insn->trap || (insn->kind == CP_FLOW_CALL && never_returns(code, insn->target))))
 			insn->kind = CP_FLOW_END;
+		if (insn->kind == CP_FLOW_END && i + 1 < flow->insn_count)
+			flow->insns[i + 1].leader = true;
 	}
 }
 
@@ -235,7 +270,8 @@ static struct cp_error *make_blocks(struct cp_flow *flow)
 	for (b = 0; b < flow->block_count; b++) {
 		struct cp_flow_block *block = &flow->blocks[b];
 		const struct cp_flow_insn *last = &flow->insns[block->last];
-		bool adjacent = block->last + 1 < flow->insn_count && last[1].address == last->address + last->length;
+		bool adjacent = block->last + 1 < flow->insn_count && !last[1].entry &&
+			last[1].address == last->address + last->length;
 
 		if (last->kind == CP_FLOW_BRANCH || last->kind == CP_FLOW_JUMP)
 			add_successor(flow, block, cp_flow_insn_at(flow, last->target));
@@ -269,11 +305,20 @@ struct cp_error *cp_flow_build(struct cp_program *program, const struct cp_code 
 	error = ranges_by_dwarf(program, address, &ranges);
 	if (error)
 		return error;
-	ranges_by_symbols(program, code, address, &ranges);
-	error = decode(code, &ranges, ret);
-	if (error || !ret->insn_count)
-		return error;
-	qsort(ret->insns, ret->insn_count, sizeof(*ret->insns), compare_insns);
+	ranges_by_symbols(program, address, &ranges);
+	ret->guessed = !ranges.count;
+	if (ret->guessed)
+		guess_range(code, address, &ranges);
+	for (int shift = 0; shift < (ret->guessed ? MAX_SHIFT : 1); shift++) {
+		ret->insn_count = 0;
+		error = decode(code, &ranges, ret);
+		if (error || !ret->insn_count)
+			return error;
+		qsort(ret->insns, ret->insn_count, sizeof(*ret->insns), compare_insns);
+		if (cp_flow_insn_at(ret, address) != CP_FLOW_NONE)
+			break;
+		ranges.items[0].start++;
+	}
 	find_leaders(code, ret);
 	return make_blocks(ret);
 }

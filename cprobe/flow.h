@@ -13,6 +13,7 @@ struct cp_flow_insn {
 	size_t block;
 	uint8_t length, kind;
 	bool leader, trap;		/* trap: ud2 */
+	bool entry;			/* guessed bounds only: called, so that another function ends before it */
 };
 
 struct cp_flow_block {
@@ -28,6 +29,7 @@ struct cp_flow {
 	struct cp_flow_block *blocks;
 	size_t block_count;
 	size_t *predecessors;
+	bool guessed;			/* no symbol and no DWARF bounds the function: neighbours are in here too */
 };
 
 #define CP_FLOW_NONE ((size_t)-1)
