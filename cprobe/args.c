@@ -79,14 +79,14 @@ enum arg_class { ARG_INTEGER, ARG_FLOAT, ARG_OTHER };
 static enum arg_class classify(Dwarf_Die *parameter)
 {
 	const char *encoding = cp_type_encoding(parameter);
-	Dwarf_Word size;
-	Dwarf_Die type;
+	uint64_t size;
 
-	if (!encoding || !cp_type_of(parameter, &type))
+	if (!encoding)
 		return ARG_OTHER;
 	if (!strcmp(encoding, "pointer"))
 		return ARG_INTEGER;
-	if (dwarf_aggregate_size(&type, &size) || size > 8 || !strcmp(encoding, "struct") || !strcmp(encoding, "union") ||
+	size = cp_type_size(parameter);
+	if (!size || size > 8 || !strcmp(encoding, "struct") || !strcmp(encoding, "union") ||
 		!strcmp(encoding, "array") || !strcmp(encoding, "function"))
 		return ARG_OTHER;
 	return strcmp(encoding, "float") ? ARG_INTEGER : ARG_FLOAT;
@@ -116,13 +116,8 @@ static const char *abi_location(struct cp_arena *arena, Dwarf_Die *parameter, bo
 		return abi_registers[state->integers++];
 	ret = memory(arena, is_64bit ? "rsp" : "esp", state->stack);
 	state->stack += is_64bit ? 8 : 4;
-	if (!is_64bit) {
-		Dwarf_Word size;
-		Dwarf_Die type;
-
-		if (cp_type_of(parameter, &type) && !dwarf_aggregate_size(&type, &size) && size > 4)
-			state->stack += 4;
-	}
+	if (!is_64bit && cp_type_size(parameter) > 4)
+		state->stack += 4;
 	return ret;
 }
 
@@ -148,7 +143,7 @@ static const char *dwarf_location(struct cp_arena *arena, Dwarf_Die *parameter, 
 }
 
 /* Functions that gcc on i386 passes in registers say so in their location lists only; those were asked first. */
-struct cp_error *cp_args_read(struct cp_arena *arena, Dwarf_Die *unit, Dwarf_Die *die, bool is_64bit, bool abi,
+struct cp_error *cp_args_read(struct cp_arena *arena, Dwarf_Die *die, bool is_64bit, bool abi,
 	struct cp_record *record)
 {
 	struct abi_state state = { .holds = abi, .stack = is_64bit ? 8 : 4 };
@@ -157,7 +152,6 @@ struct cp_error *cp_args_read(struct cp_arena *arena, Dwarf_Die *unit, Dwarf_Die
 	size_t count = 0;
 	Dwarf_Die child;
 
-	(void)unit;
 	if (dwarf_child(die, &child) == 0) {
 		do {
 			struct cp_arg *arg = &args[count];
@@ -167,6 +161,7 @@ struct cp_error *cp_args_read(struct cp_arena *arena, Dwarf_Die *unit, Dwarf_Die
 				continue;
 			arg->name = dwarf_diename(&child);
 			arg->type = cp_type_text(arena, &child);
+			arg->size = cp_type_size(&child);
 			if (!arg->type)
 				return &cp_error_no_memory;
 			abi_answer = inlined ? NULL : abi_location(arena, &child, is_64bit, &state);

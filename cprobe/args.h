@@ -16,7 +16,7 @@
  * Fill record->args from the DW_TAG_formal_parameter children of a concrete function or inlined copy that begins at
  * record->address. `abi`: may the calling convention answer? (Not for clones such as foo.isra.0, not for copies.)
  */
-struct cp_error *cp_args_read(struct cp_arena *arena, Dwarf_Die *unit, Dwarf_Die *die, bool is_64bit, bool abi,
+struct cp_error *cp_args_read(struct cp_arena *arena, Dwarf_Die *die, bool is_64bit, bool abi,
 	struct cp_record *record);
 
 #endif

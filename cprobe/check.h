@@ -10,6 +10,8 @@ struct cp_check {
 	uint64_t branch;	/* the conditional branch whose outcome leads to the guarded instruction */
 	uint64_t guards;	/* the guarded instruction */
 	const char *variable;	/* symbol that the test reads from memory, or NULL */
+	uint64_t variable_address;	/* where it reads: within the variable, that of the tested field; 0 unknown */
+	unsigned int variable_size;	/* bytes it reads there; 0: it reads no memory */
 };
 
 /*

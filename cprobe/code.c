@@ -116,3 +116,10 @@ uint64_t cp_code_wrap(const struct cp_code *code, uint64_t address)
 {
 	return code->program->image->machine == EM_X86_64 ? address : (uint32_t)address;
 }
+
+ZydisRegister cp_widest(const struct cp_code *code, ZydisRegister reg)
+{
+	ZydisRegister wide = ZydisRegisterGetLargestEnclosing(code->decoder.machine_mode, reg);
+
+	return wide == ZYDIS_REGISTER_NONE ? reg : wide;
+}

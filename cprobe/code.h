@@ -49,4 +49,7 @@ bool cp_decode(const struct cp_code *code, const struct cp_code_part *part, uint
 /* An address in "code": a sign-extended or rip-relative constant; i386 wraps at 32 bits. */
 uint64_t cp_code_wrap(const struct cp_code *code, uint64_t address);
 
+/* The register that a register is part of: rax for al; itself where there is none. */
+ZydisRegister cp_widest(const struct cp_code *code, ZydisRegister reg);
+
 #endif

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "fmtmatch.h"
 #include "cstrings.h"
+#include "utf8.h"
 
 /* A string is not looked back for longer than this: data without NULs is no string. */
 #define LONGEST_STRING 65536
@@ -21,24 +22,36 @@ struct found {
 	unsigned int score;
 };
 
-/* A byte of text; 1 begins printk's level prefix. */
-static bool is_text(char byte)
+/* ASCII that text is made of; 1 begins printk's level prefix. */
+static bool is_text(unsigned char c)
 {
-	unsigned char c = (unsigned char)byte;
+	return (c >= 0x20 && c < 0x7f) || c == 1 || (c >= '\a' && c <= '\r') || c == 0x1b;
+}
 
-	return c >= 0x20 || c == 1 || (c >= '\a' && c <= '\r') || c == 0x1b;
+/* How long the character of text is that ends before an offset; 0: none does, such as where a jump table ends. */
+static uint64_t text_before(const struct area *area, uint64_t at)
+{
+	const unsigned char *end = (const unsigned char *)area->bytes + at;
+
+	if (at && is_text(end[-1]))
+		return 1;
+	for (size_t length = 2; length <= 4 && length <= at; length++) {
+		if (cp_utf8_length(end - length) == length)
+			return length;
+	}
+	return 0;
 }
 
 /* The bounds of the string around an offset; false when it does not end inside the area. */
 static bool bounds(const struct area *area, uint64_t at, uint64_t *start, uint64_t *end)
 {
-	uint64_t first = at;
+	uint64_t first = at, length;
 	const char *nul = memchr(area->bytes + at, 0, area->size - at);
 
 	if (!nul)
 		return false;
-	while (first > 0 && at - first < LONGEST_STRING && area->bytes[first - 1] && is_text(area->bytes[first - 1]))
-		first--;
+	while (at - first < LONGEST_STRING && (length = text_before(area, first)))
+		first -= length;
 	*start = first;
 	*end = (uint64_t)(nul - area->bytes);
 	return true;
@@ -127,8 +140,11 @@ static int compare(const void *left, const void *right)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-/* All data that is loaded and not code; without sections, everything that is loaded. */
-static struct cp_error *each_area(const struct cp_image *image, const char *text, struct found *found,
+/*
+ * All data that is loaded, of sections that are code or of those that are not (small kernels link .rodata into .text);
+ * without sections, everything that is loaded.
+ */
+static struct cp_error *each_area(const struct cp_image *image, const char *text, bool code, struct found *found,
 	struct cp_error *(*search)(const struct area *area, const char *text, struct found *found))
 {
 	struct cp_error *error = NULL;
@@ -137,8 +153,8 @@ static struct cp_error *each_area(const struct cp_image *image, const char *text
 		const struct cp_section *s = &image->sections[i];
 		struct area area = { (const char *)cp_section_bytes(image, s), s->size, s->address };
 
-		if ((s->flags & SHF_ALLOC) && !(s->flags & (SHF_EXECINSTR | SHF_COMPRESSED)) && s->type == SHT_PROGBITS &&
-			s->size && strncmp(s->name, ".BTF", 4) && strncmp(s->name, ".orc_", 5))
+		if ((s->flags & SHF_ALLOC) && !(s->flags & SHF_EXECINSTR) == !code && !(s->flags & SHF_COMPRESSED) &&
+			s->type == SHT_PROGBITS && s->size && strncmp(s->name, ".BTF", 4) && strncmp(s->name, ".orc_", 5))
 			error = search(&area, text, found);
 	}
 	for (size_t i = 0; i < image->segment_count && !error && !image->section_count; i++) {
@@ -154,10 +170,14 @@ static struct cp_error *each_area(const struct cp_image *image, const char *text
 struct cp_error *cp_strings_find(const struct cp_image *image, const char *text, struct cp_string **ret, size_t *count)
 {
 	struct found found = { 0 };
-	struct cp_error *error = each_area(image, text, &found, find_literal);
+	struct cp_error *error = each_area(image, text, false, &found, find_literal);
 
 	if (!error && !found.count)
-		error = each_area(image, text, &found, find_formats);
+		error = each_area(image, text, true, &found, find_literal);
+	if (!error && !found.count)
+		error = each_area(image, text, false, &found, find_formats);
+	if (!error && !found.count)
+		error = each_area(image, text, true, &found, find_formats);
 	if (error) {
 		free(found.items);
 		return error;

@@ -173,6 +173,14 @@ const char *cp_type_encoding(Dwarf_Die *die)
 	}
 }
 
+uint64_t cp_type_size(Dwarf_Die *die)
+{
+	Dwarf_Die type;
+	Dwarf_Word size;
+
+	return cp_type_of(die, &type) && !dwarf_aggregate_size(&type, &size) ? size : 0;
+}
+
 static const char *normal(struct cp_arena *arena, const char *path)
 {
 	char *copy;

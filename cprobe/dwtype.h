@@ -17,6 +17,9 @@ const char *cp_type_encoding(Dwarf_Die *die);
 /* The type of a DIE without typedefs and qualifiers: false for void or a broken chain. */
 bool cp_type_of(Dwarf_Die *die, Dwarf_Die *ret);
 
+/* Bytes of a value of the type of a DIE; 0 unknown. */
+uint64_t cp_type_size(Dwarf_Die *die);
+
 /* Where a DIE (or the one that it is an instance of) was declared; normalised path, or NULL unknown. */
 const char *cp_decl_file(struct cp_arena *arena, Dwarf_Die *die, unsigned int *line);
 

@@ -66,7 +66,6 @@ static bool abi_holds(Dwarf_Die *unit, Dwarf_Die *die, const char *name, bool ex
 	Dwarf_Attribute attr;
 	const char *producer;
 
-	(void)die;
 	if (strstr(name, ".isra.") || strstr(name, ".constprop.") || strstr(name, ".part.") || strstr(name, ".cold"))
 		return false;
 	producer = dwarf_attr(unit, DW_AT_producer, &attr) ? dwarf_formstring(&attr) : NULL;
@@ -141,7 +140,7 @@ static struct cp_error *add_concrete(struct walk *w, Dwarf_Die *die, const char 
 		record->section = section_name(w->program, low);
 		error = decl_place(w, die, record);
 		if (!error && (first || low == entry) && !strstr(own, ".cold"))
-			error = cp_args_read(&w->records->arena, &w->unit->die, die, is_64bit,
+			error = cp_args_read(&w->records->arena, die, is_64bit,
 				abi_holds(&w->unit->die, die, own, is_external(die)), record);
 		if (error)
 			return error;
@@ -206,7 +205,7 @@ static struct cp_error *add_inlined(struct walk *w, Dwarf_Die *die, const char *
 		record->call_file = cp_unit_file(&w->records->arena, &w->unit->die, number);
 	if (dwarf_attr(die, DW_AT_call_line, &attr) && !dwarf_formudata(&attr, &number))
 		record->call_line = (unsigned int)number;
-	return cp_args_read(&w->records->arena, &w->unit->die, die, w->program->image->machine == EM_X86_64, false, record);
+	return cp_args_read(&w->records->arena, die, w->program->image->machine == EM_X86_64, false, record);
 }
 
 static struct cp_error *walk_children(struct walk *w, Dwarf_Die *parent, const char *outer, int depth)
@@ -280,7 +279,7 @@ struct cp_error *cp_function_details(struct cp_program *program, struct cp_arena
 	record->file = cp_decl_file(arena, &die, &record->line);
 	if (dwarf_ranges(&die, 0, &base, &low, &high) <= 0 || low != record->address || !record->name)
 		return NULL;
-	return cp_args_read(arena, &unit->die, &die, program->image->machine == EM_X86_64,
+	return cp_args_read(arena, &die, program->image->machine == EM_X86_64,
 		abi_holds(&unit->die, &die, record->name, is_external(&die)), record);
 }
 

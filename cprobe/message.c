@@ -82,6 +82,8 @@ static struct cp_error *add_check(void *context, const struct cp_check *check)
 	record->guards = check->guards;
 	record->branch = check->branch;
 	record->variable = check->variable;
+	record->variable_address = check->variable_address;
+	record->variable_size = check->variable_size;
 	return cp_place_fill(s->program, &no_filter, &s->records->arena, record, &unused);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "record.h"
+#include "utf8.h"
 
 static const char *const kind_names[] = {
 	[CP_KIND_FUNCTION] = "function", [CP_KIND_INLINED] = "inlined", [CP_KIND_LINE] = "line",
@@ -91,29 +92,6 @@ void cp_records_sort(struct cp_records *records)
 	records->count = kept + 1;
 }
 
-/* Length of the UTF-8 sequence at p, 0 when it is none (overlong, surrogate, stray). */
-static size_t utf8_length(const unsigned char *p)
-{
-	uint32_t value;
-	size_t length;
-
-	if (p[0] < 0x80)
-		return 1;
-	length = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	value = p[0] & (0xffu >> (length + 1));
-	for (size_t i = 1; i < length; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		value = value << 6 | (p[i] & 0x3f);
-	}
-	if ((length == 3 && (value < 0x800 || (value >= 0xd800 && value < 0xe000))) ||
-		(length == 4 && (value < 0x10000 || value > 0x10ffff)))
-		return 0;
-	return length;
-}
-
 void cp_json_string(FILE *out, const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
@@ -124,7 +102,7 @@ void cp_json_string(FILE *out, const char *text)
 	}
 	putc('"', out);
 	while (*p) {
-		size_t length = utf8_length(p);
+		size_t length = cp_utf8_length(p);
 
 		if (*p == '"' || *p == '\\')
 			fprintf(out, "\\%c", *p);
@@ -158,6 +136,8 @@ static void json_args(FILE *out, const struct cp_record *r)
 		fputs(i ? ", {\"name\": " : "{\"name\": ", out);
 		cp_json_string(out, arg->name ? arg->name : "");
 		json_key(out, "type", arg->type);
+		if (arg->size)
+			fprintf(out, ", \"size\": %" PRIu64, arg->size);
 		json_key(out, "location", arg->location);
 		json_key(out, "location_from", arg->location ? arg->location_from : NULL);
 		putc('}', out);
@@ -189,6 +169,9 @@ static void print_json(FILE *out, const struct cp_record *r)
 	if (r->has_guards)
 		fprintf(out, ", \"guards\": \"0x%" PRIx64 "\", \"branch\": \"0x%" PRIx64 "\"", r->guards, r->branch);
 	json_key(out, "variable", r->variable);
+	if (r->variable_address)
+		fprintf(out, ", \"variable_address\": \"0x%" PRIx64 "\", \"variable_size\": %u", r->variable_address,
+			r->variable_size);
 	if (r->has_args)
 		json_args(out, r);
 	fputs("}\n", out);
@@ -200,7 +183,7 @@ static void print_word(FILE *out, const char *text)
 	const unsigned char *p = (const unsigned char *)(text && *text ? text : "?");
 
 	while (*p) {
-		size_t length = utf8_length(p);
+		size_t length = cp_utf8_length(p);
 
 		if (!length || *p <= 0x20 || *p == 0x7f)
 			putc('?', out);

@@ -32,6 +32,7 @@ enum cp_format { CP_FORMAT_TEXT, CP_FORMAT_JSON, CP_FORMAT_GDB };
 
 struct cp_arg {
 	const char *name, *type;
+	uint64_t size;			/* bytes; 0 unknown */
 	const char *location;		/* at the function's entry: "rdi", "mem(rsp+8)"; NULL unknown */
 	const char *location_from;	/* "dwarf" or "abi" */
 };
@@ -42,7 +43,7 @@ struct cp_record {
 	const char *name;		/* NULL unknown */
 	const char *file;		/* NULL unknown */
 	unsigned int line;
-	bool has_size, has_offset, has_guards, external;
+	bool has_size, has_offset, has_guards;
 	uint64_t size;			/* of the function, the inlined copy's first range, or the object, in bytes */
 	uint64_t offset;		/* symbolize: address - start of the function */
 	const char *outer;		/* the concrete function around an inlined copy */
@@ -55,6 +56,8 @@ struct cp_record {
 	uint64_t guards;		/* check: address of the message instruction */
 	uint64_t branch;		/* check: address of the conditional branch */
 	const char *variable;		/* check: the variable in memory that it tests */
+	uint64_t variable_address;	/* check: the bytes of it that are read; 0 unknown */
+	unsigned int variable_size;
 	struct cp_arg *args;
 	size_t arg_count;
 	bool has_args;
