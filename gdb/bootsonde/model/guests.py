@@ -7,6 +7,7 @@ A state file NAME.state has lines KEY=VALUE; launch/microvm_debug.sh writes it.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -70,9 +71,24 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def private_folder() -> str:
+    """A new folder for one run, run-PID-..., in the run folder. What killed runs have left there is removed first."""
+    folder = run_folder(create=True)
+    for name in os.listdir(folder):
+        word, _, rest = name.partition("-")
+        pid = rest.partition("-")[0]
+        if word == "run" and pid.isdigit() and not _alive(int(pid)):
+            path = os.path.join(folder, name)
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=folder)
+
+
 def find_guest(where: str) -> Optional[WaitingGuest]:
     """The living guest with this name or stub address; None for one that the launcher did not start."""
-    return next((guest for guest in waiting_guests() if where in (guest.name, guest.stub, guest.target)), None)
+    target = gdb_target(where.replace("localhost:", "127.0.0.1:", 1))
+    return next((guest for guest in waiting_guests()
+                 if where in (guest.name, guest.stub) or target == guest.target), None)
 
 
 def waiting_guests() -> List[WaitingGuest]:

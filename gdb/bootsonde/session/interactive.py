@@ -28,8 +28,6 @@ START_S = 3.0
 
 _connection = Connection()
 _session: Optional[Session] = None
-#: The guest the connection leads to; None for one that nobody has registered.
-_guest: Optional[WaitingGuest] = None
 
 
 @contextlib.contextmanager
@@ -64,7 +62,6 @@ def _choose_guest() -> Optional[WaitingGuest]:
 
 def attach(where: Optional[str] = None) -> None:
     """Connect to a guest by name or stub address, or to the only one that waits. Raises UserError."""
-    global _guest
     if where is None:
         guest = _choose_guest()
     else:
@@ -72,24 +69,27 @@ def attach(where: Optional[str] = None) -> None:
     target = guest.target if guest is not None else gdb_target(where or DEFAULT_STUB)
     # A guest is registered just before its QEMU starts, which then takes a moment to open the stub.
     _connection.open(target, START_S if guest is not None else 0.0)
-    _guest = guest
     say(f"bootsonde: attached to {target}" + (f", guest {guest.name}" if guest is not None else ""))
 
 
 def _config(scenario: Scenario) -> SessionConfig:
     """What the host would say in a headless run, from the waiting guest's state file."""
-    kernel = _guest.kernel if _guest is not None else None
-    if kernel is None:
-        kernel, origin = places.default_kernel()
+    target = machine.target()
+    guest = find_guest(target)
+    loaded = symbols.loaded_file()
+    if guest is not None:
+        kernel = guest.kernel
+    else:
+        kernel, origin = (loaded, "the file in GDB") if loaded is not None else places.default_kernel()
         say(f"bootsonde: taking the kernel to be {kernel} ({origin})")
     named = str(gdb.parameter("bootsonde-symbols") or "")
     trace = f"{scenario.name}.trace.jsonl"
     if os.path.exists(trace):
         os.replace(trace, f"{trace}.old")
     return SessionConfig(
-        stub=_guest.target if _guest is not None else DEFAULT_STUB, kernel=kernel, symbols=named or kernel,
+        stub=target, kernel=kernel, symbols=named or kernel,
         cprobe=places.cprobe(), headless=False, owned=False, trace=trace,
-        console=_guest.console if _guest is not None else None,
+        console=guest.console if guest is not None else None,
         trace_header={"kernel": {"name": os.path.basename(kernel)}, "qemu": {}},
         symbols_at_prompt=gdb.parameter("bootsonde-symbols-at-prompt") != "never")
 

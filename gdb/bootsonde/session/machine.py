@@ -35,6 +35,12 @@ def connected() -> bool:
     return bool(inferior.pid and inferior.is_valid() and inferior.threads())
 
 
+def target() -> str:
+    """Where the connection leads to, as it was given to `target remote`; empty where GDB does not say."""
+    connection = getattr(gdb.selected_inferior(), "connection", None)
+    return str(getattr(connection, "details", None) or "")
+
+
 def current_vcpu() -> int:
     """The number of the vCPU that GDB has selected, from 0."""
     thread = gdb.selected_thread()

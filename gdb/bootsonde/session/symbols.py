@@ -18,6 +18,12 @@ def _quoted(path: str) -> str:
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def loaded_file() -> Optional[str]:
+    """The file that GDB has symbols of, if any."""
+    space = gdb.current_progspace()
+    return space.filename if space is not None else None
+
+
 def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
     """Make GDB read the symbols of `path`, unless it has; a file that was rebuilt since is read again.
 
@@ -29,8 +35,7 @@ def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
     identity = (path, status.st_mtime_ns, status.st_size)
     if identity == _loaded:
         return
-    space = gdb.current_progspace()
-    theirs = space.filename if space is not None else None
+    theirs = loaded_file()
     if theirs is not None and (_loaded is None or os.path.realpath(theirs) != os.path.realpath(_loaded[0])):
         if os.path.realpath(theirs) != os.path.realpath(path):
             say(f"bootsonde: keeping the symbols of {theirs}; the scenario's are in {path}")
