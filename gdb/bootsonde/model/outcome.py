@@ -93,6 +93,9 @@ def guest_exit(status: Optional[int], console: str, shutdown: Optional[str] = No
     if status is not None and status < 0:
         return Verdict(Outcome.LOST, f"QEMU was ended by signal {-status}",
                        "run it again; if it comes back, look for who ends QEMU, or for QEMU's own crash")
+    if shutdown is not None and shutdown.startswith("host-"):
+        return Verdict(Outcome.LOST, f"QEMU was ended from outside ({shutdown})",
+                       "run it again; if it comes back, look for who ends QEMU")
     if status == DEBUG_EXIT_PASSED:
         summary = SUMMARY.search(console)
         if summary is None:
