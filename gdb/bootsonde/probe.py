@@ -40,17 +40,21 @@ class Probe:
 
         Nothing found is an empty answer. Raises UserError if cprobe cannot read the kernel.
         """
-        children = [subprocess.Popen([self.cprobe, verb, self.kernel, *words, "--format", "json"],
-                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                    for verb, *words in queries]
+        children: List[subprocess.Popen[bytes]] = []
         answers = []
         try:
+            for verb, *words in queries:
+                children.append(subprocess.Popen([self.cprobe, verb, self.kernel, *words, "--format", "json"],
+                                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                                 stderr=subprocess.PIPE))
             for child in children:
                 out, err = child.communicate(timeout=TIMEOUT_S)
                 note = err.decode("utf-8", "replace").strip()
                 if child.returncode not in (0, 1):
                     raise UserError(note or f"{self.cprobe} ended with status {child.returncode}")
                 answers.append(Answer([json.loads(line) for line in out.splitlines() if line.strip()], note))
+        except OSError as error:
+            raise UserError(f"cprobe cannot be started ({error}): $CPROBE names it") from None
         except subprocess.TimeoutExpired:
             raise UserError(f"{self.cprobe} gave no answer on {self.kernel} within {TIMEOUT_S:.0f} s") from None
         finally:
