@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from types import TracebackType
@@ -15,7 +14,7 @@ from typing import List, Optional, Sequence, Type
 from bootsonde import places
 from bootsonde.host.qmp import Qmp
 from bootsonde.host.report import file_text
-from bootsonde.model.guests import run_folder
+from bootsonde.model.guests import private_folder, run_folder
 
 #: How long QEMU may take to open its monitor, and to end when asked; seconds.
 START_S, END_S = 20.0, 3.0
@@ -49,7 +48,7 @@ class Guest:
         self._ended = threading.Event()
 
     def __enter__(self) -> Guest:
-        self.folder = tempfile.mkdtemp(prefix="run-", dir=run_folder(create=True))
+        self.folder = private_folder()
         self.stub = os.path.join(self.folder, "gdb")
         self.console = self._console or os.path.join(self.folder, "console")
         self.log = os.path.join(self.folder, "qemu.log")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
-import tempfile
 import time
 from typing import Any, Dict, Optional
 
@@ -19,7 +19,7 @@ from bootsonde.host.request import RunRequest
 from bootsonde.host.vcpus import vcpu_places
 from bootsonde.model.config import SessionConfig
 from bootsonde.model.errors import UserError
-from bootsonde.model.guests import WaitingGuest, find_guest, gdb_target, run_folder
+from bootsonde.model.guests import WaitingGuest, find_guest, gdb_target, private_folder
 from bootsonde.model.outcome import Outcome, Verdict, guest_exit
 from bootsonde.probe import Probe
 
@@ -126,8 +126,11 @@ def run(request: RunRequest) -> int:
         raise UserError(f"{request.scenario}: no such scenario")
     if request.attach is not None:
         other = find_guest(request.attach)
-        with tempfile.TemporaryDirectory(prefix="run-", dir=run_folder(create=True)) as folder:
+        folder = private_folder()
+        try:
             return _session(request, None, folder, other).outcome.exit_code
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     try:
         with Guest(request.kernel, request.disk, request.options, request.qemu_args,
                    console=request.console) as guest:
