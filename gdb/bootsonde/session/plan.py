@@ -78,8 +78,9 @@ class Planner:
         if not found and rule.otherwise is not None:
             place = rule.otherwise
             found, other_note = sites[place]
-            remarks.append(f"this kernel has not {rule.place}; " +
-                           (f"taking {place} instead" if found else f"nor has it {place}"))
+            if found or not rule.optional:
+                remarks.append(f"this kernel has not {rule.place}; " +
+                               (f"taking {place} instead" if found else f"nor has it {place}"))
             note = other_note or note
         elif not found and not rule.optional:
             remarks.append(f"this kernel has not {place}" + (f": {note}" if note else ""))
