@@ -6,9 +6,11 @@ $BOOTSONDE_BUILD names the Meson build folder (default: build/ of the checkout).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from labkit import Lab, open_lab
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,3 +53,10 @@ def cprobe(build: Path) -> Path:
 def guest(build: Path) -> Path:
     """The reference guest, stripped, with a .gnu_debuglink to clockguest.debug beside it."""
     return build / "guest" / "clockguest"
+
+
+@pytest.fixture
+def lab(root: Path, build: Path, tmp_path: Path) -> Iterator[Lab]:
+    """A room for runs of bootsonde; see labkit.Lab."""
+    with open_lab(root, build, tmp_path) as opened:
+        yield opened
