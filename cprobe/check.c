@@ -77,11 +77,11 @@ static struct cp_error *report_way(struct walk *w, size_t block, int joins)
 
 /*
  * Unoptimised `if (!(a && b))` under __builtin_expect: the outcome was put in a register or a stack slot, in blocks
- * that the tests of a and b lead to. Those tests are the guards, if every way to the join is understood: *known.
- * Reports only when told to, so that a first pass can ask.
+ * that the tests of a and b lead to. Those tests are the guards, if every way to the join is understood (*known) and
+ * one of them says more than the branch itself (*helps). Reports only when told to, so that a first pass can ask.
  */
 static struct cp_error *each_way(struct walk *w, size_t join, const struct cp_trace_need *need,
-	const struct cp_check *check, int joins, bool report, bool *known)
+	const struct cp_check *check, int joins, bool report, bool *known, bool *helps)
 {
 	const struct cp_flow *flow = w->trace.flow;
 	const struct cp_flow_block *block = &flow->blocks[join];
@@ -95,16 +95,19 @@ static struct cp_error *each_way(struct walk *w, size_t join, const struct cp_tr
 
 		switch (cp_trace_block(&w->trace, from, &rest, &check_here, &next)) {
 		case CP_TRACE_CONSTANT:
+			*helps = true;
 			error = report ? report_way(w, from, joins) : NULL;
 			break;
 		case CP_TRACE_VALUE:
+			*helps |= check_here.variable_size != 0;
 			error = report ? report_check(w, &check_here) : NULL;
 			break;
 		case CP_TRACE_JOIN:
-			if (check_here.variable_size)
-				error = report ? report_check(w, &check_here) : NULL;
-			else
-				error = each_way(w, next, &rest, &check_here, joins + 1, report, known);
+			*helps |= check_here.variable_size != 0;
+			if (!check_here.variable_size)
+				error = each_way(w, next, &rest, &check_here, joins + 1, report, known, helps);
+			else if (report)
+				error = report_check(w, &check_here);
 			break;
 		default:
 			*known = false;
@@ -120,18 +123,18 @@ static struct cp_error *report_branch(struct walk *w, size_t branch, int joins)
 	struct cp_trace_need need;
 	struct cp_error *error;
 	size_t join;
-	bool known;
+	bool known, helps = false;
 
 	if (w->branch_found[branch])
 		return NULL;
 	w->branch_found[branch] = true;
 	need = cp_trace_branch(&w->trace, branch);
 	if (cp_trace_back(&w->trace, branch, &need, &check, &join) == CP_TRACE_JOIN && !check.variable_size) {
-		error = each_way(w, join, &need, &check, joins, false, &known);
-		if (!error && known)
-			error = each_way(w, join, &need, &check, joins, true, &known);
-		if (error || known)
+		error = each_way(w, join, &need, &check, joins, false, &known, &helps);
+		if (error)
 			return error;
+		if (known && helps)
+			return each_way(w, join, &need, &check, joins, true, &known, &helps);
 	}
 	return report_check(w, &check);
 }
@@ -193,6 +196,15 @@ static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avo
 	return NULL;
 }
 
+/* The end of a function whose stack was smashed: the canary's test before a tail call decides nothing. */
+static bool is_stack_check(const struct walk *w, const struct cp_flow_block *block)
+{
+	const struct cp_flow_insn *last = &w->trace.flow->insns[block->last];
+	const struct cp_symbol *symbol = last->target ? cp_symbols_at(&w->trace.program->symbols, last->target, true) : NULL;
+
+	return symbol && symbol->address == last->target && !strncmp(symbol->name, "__stack_chk_fail", 16);
+}
+
 static struct cp_error *find_guards(struct walk *w, size_t insn)
 {
 	const struct cp_flow *flow = w->trace.flow;
@@ -217,7 +229,7 @@ static struct cp_error *find_guards(struct walk *w, size_t insn)
 		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
 
 		ends |= end;
-		avoiding[b] = !targets[b] && (!leads[b] || end);
+		avoiding[b] = !targets[b] && (!leads[b] || end) && !is_stack_check(w, &flow->blocks[b]);
 	}
 	spread_back(flow, avoiding, stack, targets);
 	error = report_cmov(w, insn);

@@ -283,8 +283,8 @@ struct cp_error *cp_function_details(struct cp_program *program, struct cp_arena
 		abi_holds(&unit->die, &die, record->name, is_external(&die)), record);
 }
 
-struct cp_error *cp_inline_chain(struct cp_program *program, struct cp_arena *arena, uint64_t address,
-	char *const *globs, size_t glob_count, const char **innermost, const char **outer, bool *matched)
+struct cp_error *cp_inline_chain(struct cp_program *program, uint64_t address, char *const *globs,
+	size_t glob_count, const char **innermost, const char **outer, bool *matched)
 {
 	struct cp_units *units;
 	struct cp_unit *unit = NULL;
@@ -292,7 +292,6 @@ struct cp_error *cp_inline_chain(struct cp_program *program, struct cp_arena *ar
 	Dwarf_Die die, child;
 	bool found = false;
 
-	(void)arena;
 	*innermost = *outer = NULL;
 	if (error || !units)
 		return error;

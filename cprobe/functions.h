@@ -29,7 +29,7 @@ struct cp_error *cp_function_details(struct cp_program *program, struct cp_arena
  * *innermost is NULL when the address is in no inlined copy; *outer NULL when DWARF has no function there. When
  * `globs` is not NULL, *matched tells whether one of the chain's names (all of them) matches.
  */
-struct cp_error *cp_inline_chain(struct cp_program *program, struct cp_arena *arena, uint64_t address,
-	char *const *globs, size_t glob_count, const char **innermost, const char **outer, bool *matched);
+struct cp_error *cp_inline_chain(struct cp_program *program, uint64_t address, char *const *globs,
+	size_t glob_count, const char **innermost, const char **outer, bool *matched);
 
 #endif

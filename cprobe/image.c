@@ -124,7 +124,6 @@ static void read_section(struct cp_section *s, const uint8_t *p, bool wide)
 static struct cp_error *name_sections(struct cp_image *image, const struct tables *t)
 {
 	const struct cp_section *strings = NULL;
-	bool wide = image->elf_class == ELFCLASS64;
 
 	if (t->shstrndx < image->section_count && image->sections[t->shstrndx].type == SHT_STRTAB)
 		strings = &image->sections[t->shstrndx];
@@ -133,7 +132,6 @@ static struct cp_error *name_sections(struct cp_image *image, const struct table
 		uint32_t name = cp_read32(image->data + t->shoff + i * t->shentsize);
 		const char *table;
 
-		(void)wide;
 		s->name = "";
 		if (!strings || !name)
 			continue;

@@ -6,11 +6,8 @@
 #include "glob.h"
 #include "lines.h"
 
-struct cp_error *cp_line_at(struct cp_program *program, struct cp_arena *arena, uint64_t address, const char **file,
-	unsigned int *line)
+struct cp_error *cp_line_at(struct cp_program *program, uint64_t address, const char **file, unsigned int *line)
 {
-	static const char *last_raw, *last_normal;
-	static const struct cp_program *last_program;
 	struct cp_units *units;
 	struct cp_unit *unit = NULL;
 	struct cp_error *error = cp_program_units(program, &units);
@@ -30,18 +27,16 @@ struct cp_error *cp_line_at(struct cp_program *program, struct cp_arena *arena, 
 	if (!raw)
 		return NULL;
 	/* Streams of addresses stay in one file for long. */
-	if (raw != last_raw || program != last_program) {
+	if (raw != units->last_raw) {
 		char *copy = cp_arena_strdup(&units->arena, raw);
 
 		if (!copy)
 			return &cp_error_no_memory;
 		cp_path_normalise(copy);
-		last_raw = raw;
-		last_normal = copy;
-		last_program = program;
+		units->last_raw = raw;
+		units->last_path = copy;
 	}
-	(void)arena;
-	*file = last_normal;
+	*file = units->last_path;
 	if (!dwarf_lineno(row, &number) && number > 0)
 		*line = (unsigned int)number;
 	return NULL;

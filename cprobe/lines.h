@@ -6,9 +6,8 @@
 #include "record.h"
 #include "units.h"
 
-/* File (normalised, in the arena or the program's) and line of the code at the address; NULL in *file: unknown. */
-struct cp_error *cp_line_at(struct cp_program *program, struct cp_arena *arena, uint64_t address, const char **file,
-	unsigned int *line);
+/* File (normalised, the program's) and line of the code at the address; NULL in *file: unknown. */
+struct cp_error *cp_line_at(struct cp_program *program, uint64_t address, const char **file, unsigned int *line);
 
 /*
  * Add a record of kind line for each place where code of a line begins: the rows marked as statements, the first one

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* cprobe: parse the command line, call the verb, print what it found. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,18 @@ static int report(struct cp_error *error)
 	return status;
 }
 
+/* Nothing that was printed may be lost silently: a full disk or a closed pipe is an error like another. */
+static int finish_output(int status)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (!fflush(stdout) && !failed)
+		return status;
+	cp_note("standard output: %s: the answer is incomplete", errno ? strerror(errno) : "write error");
+	return 3;
+}
+
 static int run_verb(const struct cp_verb *verb, const struct cp_options *options)
 {
 	struct cp_program *program = NULL;
@@ -46,10 +59,7 @@ static int run_verb(const struct cp_verb *verb, const struct cp_options *options
 		if (!records.count)
 			cp_note("%s: %s: nothing matched", options->kernel, verb->name);
 	}
-	if (!error && (fflush(stdout) || ferror(stdout)))
-		error = cp_error_create(CP_ERROR_IO, "standard output: %s", strerror(errno));
-	if (error)
-		status = report(error);
+	status = finish_output(error ? report(error) : status);
 	cp_records_deinit(&records);
 	cp_program_close(program);
 	return status;
@@ -63,13 +73,14 @@ int main(int argc, char **argv)
 	bool help = false;
 	int status;
 
+	signal(SIGPIPE, SIG_IGN);	/* a reader that went away is told as an error of standard output */
 	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))) {
 		print_usage(stdout);
-		return fflush(stdout) ? 3 : 0;
+		return finish_output(0);
 	}
 	if (argc >= 2 && !strcmp(argv[1], "--version")) {
 		fputs(VERSION_LINE, stdout);
-		return fflush(stdout) ? 3 : 0;
+		return finish_output(0);
 	}
 	for (size_t i = 0; argc >= 2 && cp_verbs[i]; i++) {
 		if (!strcmp(cp_verbs[i]->name, argv[1]))
@@ -87,7 +98,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: cprobe %s %s [--format text|json|gdb]\n", verb->name, verb->usage);
 	} else if (help) {
 		printf("usage: cprobe %s %s [--format text|json|gdb]\n\n%s\n", verb->name, verb->usage, verb->help);
-		status = fflush(stdout) ? 3 : 0;
+		status = finish_output(0);
 	} else {
 		status = run_verb(verb, &options);
 	}

@@ -84,7 +84,7 @@ static struct cp_error *add_check(void *context, const struct cp_check *check)
 	record->variable = check->variable;
 	record->variable_address = check->variable_address;
 	record->variable_size = check->variable_size;
-	return cp_place_fill(s->program, &no_filter, &s->records->arena, record, &unused);
+	return cp_place_fill(s->program, &no_filter, record, &unused);
 }
 
 static struct cp_error *add_reference(struct search *s, uint64_t address, const struct cp_string *string)
@@ -119,7 +119,7 @@ static struct cp_error *add_message(struct search *s, const struct reference *re
 	if (!record)
 		return &cp_error_no_memory;
 	record->message = reference->string->text;
-	error = cp_place_fill(s->program, s->options, &s->records->arena, record, &wanted);
+	error = cp_place_fill(s->program, s->options, record, &wanted);
 	if (error)
 		return error;
 	if (!wanted) {

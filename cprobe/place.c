@@ -3,7 +3,7 @@
 #include "lines.h"
 #include "place.h"
 
-struct cp_error *cp_place_fill(struct cp_program *program, const struct cp_options *options, struct cp_arena *arena,
+struct cp_error *cp_place_fill(struct cp_program *program, const struct cp_options *options,
 	struct cp_record *record, bool *wanted)
 {
 	const struct cp_symbol *symbol = cp_symbols_at(&program->symbols, record->address, true);
@@ -16,7 +16,7 @@ struct cp_error *cp_place_fill(struct cp_program *program, const struct cp_optio
 	record->section = section && section->name[0] ? section->name : NULL;
 	if (symbol && functions->count)
 		matched |= cp_globs_name(functions->items, functions->count, symbol->name);
-	error = cp_inline_chain(program, arena, record->address, functions->count ? functions->items : NULL,
+	error = cp_inline_chain(program, record->address, functions->count ? functions->items : NULL,
 		functions->count, &inner, &outer, &matched);
 	if (error)
 		return error;
@@ -27,7 +27,7 @@ struct cp_error *cp_place_fill(struct cp_program *program, const struct cp_optio
 		outer = symbol->name;
 	record->name = inner ? inner : outer ? outer : record->section;
 	record->outer = inner ? outer : NULL;
-	error = cp_line_at(program, arena, record->address, &record->file, &record->line);
+	error = cp_line_at(program, record->address, &record->file, &record->line);
 	if (error)
 		return error;
 	if (files->count)

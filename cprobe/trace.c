@@ -110,7 +110,7 @@ static bool is_fixed(const ZydisDecodedInstruction *insn, const ZydisDecodedOper
 }
 
 /* The check reads at a fixed address: which variable is it? */
-static void name_variable(const struct cp_trace *t, uint64_t address, struct cp_check *check)
+static void name_variable(const struct cp_trace *t, uint64_t address, unsigned int size, struct cp_check *check)
 {
 	const struct cp_symbol *symbol;
 	uint64_t unused;
@@ -121,6 +121,7 @@ static void name_variable(const struct cp_trace *t, uint64_t address, struct cp_
 	symbol = cp_symbols_at(&t->program->symbols, address, false);
 	check->variable = symbol ? symbol->name : NULL;
 	check->variable_address = address;
+	check->variable_size = size;
 }
 
 /* The check reads memory: the first place that it reads is its variable. */
@@ -133,13 +134,13 @@ static void take_load(const struct cp_trace *t, const struct cp_flow_insn *at, c
 	need->loaded = true;
 	if (check->variable_size)
 		return;
-	if (is_fixed(insn, op, at->address, &address))
-		name_variable(t, address, check);
-	else if (is_place(t->code, op, &place))
+	if (is_fixed(insn, op, at->address, &address)) {
+		name_variable(t, address, op->size / 8, check);
+		need->pointer.base = ZYDIS_REGISTER_NONE;
+	} else if (need->pointer.base == ZYDIS_REGISTER_NONE && is_place(t->code, op, &place)) {
 		need->pointer = place;
-	else
-		return;
-	check->variable_size = op->size / 8;
+		need->pointer_size = op->size / 8;
+	}
 }
 
 /* Is the slot's address, or that of what it is part of, taken anywhere in the function? Then a call may change it. */
@@ -222,9 +223,9 @@ static void feed_pointer(const struct cp_trace *t, const struct cp_flow_insn *at
 	need->pointer.base = ZYDIS_REGISTER_NONE;
 	if (insn->mnemonic == ZYDIS_MNEMONIC_MOV && operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		address = operands[1].imm.is_signed ? (ZyanU64)operands[1].imm.value.s : operands[1].imm.value.u;
-		name_variable(t, address + (uint64_t)place.offset, check);
+		name_variable(t, address + (uint64_t)place.offset, need->pointer_size, check);
 	} else if (insn->mnemonic == ZYDIS_MNEMONIC_LEA && is_fixed(insn, &operands[1], at->address, &address)) {
-		name_variable(t, address + (uint64_t)place.offset, check);
+		name_variable(t, address + (uint64_t)place.offset, need->pointer_size, check);
 	} else if (insn->mnemonic == ZYDIS_MNEMONIC_MOV && operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
 		need->pointer = (struct cp_trace_place){ cp_widest(t->code, operands[1].reg.value), place.offset };
 	}

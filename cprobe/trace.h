@@ -21,6 +21,7 @@ struct cp_trace_need {
 	ZydisAccessedFlagsMask flags;
 	struct cp_trace_place slots[CP_TRACE_SLOTS];	/* on the stack: the value is what was stored there last */
 	struct cp_trace_place pointer;	/* the check reads here: what is the address? Never moves the check */
+	unsigned int pointer_size;	/* bytes that it reads there */
 	bool loaded;			/* something was read: a variable, an argument, what a call or the CPU answered */
 };
 

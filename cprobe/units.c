@@ -6,7 +6,7 @@
 #include "glob.h"
 #include "units.h"
 
-static struct cp_error *read_units(struct cp_units *units)
+static struct cp_error *read_units(struct cp_units *units, const char *path)
 {
 	Dwarf_CU *cu = NULL;
 	Dwarf_Die die;
@@ -28,7 +28,8 @@ static struct cp_error *read_units(struct cp_units *units)
 		units->count++;
 	}
 	if (result < 0)
-		return cp_error_create(CP_ERROR_CORRUPT, ".debug_info: unit %zu: %s", units->count, dwarf_errmsg(-1));
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: .debug_info: unit %zu: %s: is the file truncated?", path,
+			units->count, dwarf_errmsg(-1));
 	return NULL;
 }
 
@@ -45,7 +46,7 @@ struct cp_error *cp_program_units(struct cp_program *program, struct cp_units **
 			return &cp_error_no_memory;
 		units->dwarf = program->dwarf;
 		cp_arena_init(&units->arena);
-		error = read_units(units);
+		error = read_units(units, program->debug->path);
 		if (error) {
 			cp_units_destroy(units);
 			return error;

@@ -35,6 +35,7 @@ struct cp_units {
 	struct cp_unit_range *ranges;		/* of all units, sorted; read on the first miss of .debug_aranges */
 	size_t range_count;
 	bool ranges_read;
+	const char *last_raw, *last_path;	/* lines.c's: the last file of a line, before and after normalising */
 };
 
 /* program->units, made on first use. NULL in *ret when there is no DWARF. */

@@ -26,7 +26,7 @@ static struct cp_error *take(void *context, const struct cp_code_part *part, uin
 	if (!record)
 		return &cp_error_no_memory;
 	record->mnemonic = ZydisMnemonicGetString(insn->mnemonic);
-	error = cp_place_fill(search->program, search->options, &search->records->arena, record, &wanted);
+	error = cp_place_fill(search->program, search->options, record, &wanted);
 	if (!error && !wanted)
 		search->records->count--;
 	return error;

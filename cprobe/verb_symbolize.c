@@ -30,8 +30,7 @@ static bool parse_address(const char *text, uint64_t *ret)
 	return !errno && !*end;
 }
 
-static struct cp_error *answer(struct cp_program *program, struct cp_arena *arena, uint64_t address,
-	enum cp_format format, bool *found)
+static struct cp_error *answer(struct cp_program *program, uint64_t address, enum cp_format format, bool *found)
 {
 	const struct cp_symbol *symbol = cp_symbols_at(&program->symbols, address, true);
 	struct cp_record record = { .address = address, .kind = CP_KIND_FUNCTION };
@@ -49,7 +48,7 @@ static struct cp_error *answer(struct cp_program *program, struct cp_arena *aren
 		record.size = symbol->size;
 	}
 	if (record.kind != CP_KIND_OBJECT) {
-		error = cp_line_at(program, arena, address, &record.file, &record.line);
+		error = cp_line_at(program, address, &record.file, &record.line);
 		if (error)
 			return error;
 		if (!symbol && record.file) {
@@ -57,7 +56,7 @@ static struct cp_error *answer(struct cp_program *program, struct cp_arena *aren
 
 			*found = true;
 			record.kind = CP_KIND_FUNCTION;
-			error = cp_inline_chain(program, arena, address, NULL, 0, &inner, &record.name, NULL);
+			error = cp_inline_chain(program, address, NULL, 0, &inner, &record.name, NULL);
 			if (error)
 				return error;
 		}
@@ -82,21 +81,19 @@ static void unknown(const char *text, enum cp_format format)
 	cp_note("symbolize: \"%s\" is not an address: give 0x-hexadecimal or decimal, one a line", text);
 }
 
-static struct cp_error *one_line(struct cp_program *program, struct cp_arena *arena, char *line, enum cp_format format,
-	bool *found)
+static struct cp_error *one_line(struct cp_program *program, char *line, enum cp_format format, bool *found)
 {
 	uint64_t address;
 
 	if (parse_address(line, &address))
-		return answer(program, arena, address, format, found);
+		return answer(program, address, format, found);
 	unknown(line, format);
 	return NULL;
 }
 
 #define LONGEST_LINE 4096
 
-static struct cp_error *from_stdin(struct cp_program *program, struct cp_arena *arena, enum cp_format format,
-	bool *found)
+static struct cp_error *from_stdin(struct cp_program *program, enum cp_format format, bool *found)
 {
 	char buffer[LONGEST_LINE + 1];
 	size_t used = 0;
@@ -117,14 +114,14 @@ static struct cp_error *from_stdin(struct cp_program *program, struct cp_arena *
 		used += (size_t)got;
 		while (!error && (newline = memchr(start, '\n', used - (size_t)(start - buffer)))) {
 			*newline = 0;
-			error = one_line(program, arena, start, format, found);
+			error = one_line(program, start, format, found);
 			start = newline + 1;
 		}
 		used -= (size_t)(start - buffer);
 		memmove(buffer, start, used);
 		if (!error && used && (got == 0 || used == LONGEST_LINE)) {
 			buffer[used] = 0;	/* the last line without its end, or one that is too long to be an address */
-			error = one_line(program, arena, buffer, format, found);
+			error = one_line(program, buffer, format, found);
 			used = 0;
 		}
 		if (error || got == 0 || ferror(stdout))
@@ -138,6 +135,7 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	struct cp_error *error = cp_program_need_symbols(program);
 	bool found = false;
 
+	(void)records;
 	for (int i = 0; i < options->arg_count; i++) {
 		uint64_t unused;
 
@@ -150,9 +148,9 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	if (!program->symbols.count)
 		cp_note_missing_symbols(program);
 	for (int i = 0; i < options->arg_count && !error; i++)
-		error = one_line(program, &records->arena, options->args[i], options->format, &found);
+		error = one_line(program, options->args[i], options->format, &found);
 	if (!options->arg_count)
-		error = from_stdin(program, &records->arena, options->format, &found);
+		error = from_stdin(program, options->format, &found);
 	*status = found ? 0 : 1;
 	return error;
 }
