@@ -39,7 +39,7 @@ static int by_address(const void *left, const void *right)
 static bool known(const struct cp_records *records, size_t count, const struct cp_symbol *symbol)
 {
 	struct cp_record key = { .address = symbol->address };
-	const struct cp_record *at = bsearch(&key, records->items, count, sizeof(key), by_address);
+	const struct cp_record *at = count ? bsearch(&key, records->items, count, sizeof(key), by_address) : NULL;
 
 	if (!at)
 		return false;
