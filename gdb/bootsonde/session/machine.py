@@ -30,9 +30,12 @@ def settings(**values: str) -> Iterator[None]:
 
 
 def connected() -> bool:
-    """Whether a target with at least one vCPU is there."""
+    """Whether a target with at least one vCPU is there. GDB notices only when it asks that its other end is gone."""
     inferior = gdb.selected_inferior()
-    return bool(inferior.pid and inferior.is_valid() and inferior.threads())
+    try:
+        return bool(inferior.pid and inferior.is_valid() and inferior.threads())
+    except gdb.error:
+        return False
 
 
 def target() -> str:

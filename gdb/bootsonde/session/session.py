@@ -131,13 +131,12 @@ class Session:
 
     def _reached(self, point: Point) -> bool:
         if self.verdict is not None:
-            return True
+            return False  # The run has ended; a person may `continue` without recording.
         self._take_console()
         if not self._identified:
             check_identity(self._info, virtual=True)
             self._identified = True
         seen: List[Site] = []
-        stop = False
         for armed in point.armed:
             if not armed.counts():
                 continue
@@ -230,8 +229,9 @@ class Session:
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
             if machine.connected():
-                raise UserError(f"GDB cannot go on: {error}. Under KVM only four breakpoints can be set before paging: "
-                                "use --accel tcg") from None
+                hint = " Under KVM no breakpoint can be set before paging: use --accel tcg." if "insert" in str(error) \
+                    else ""
+                raise UserError(f"GDB cannot go on: {error}{hint}") from None
         finally:
             self.watchdog.set_running(False)
             gdb.events.stop.disconnect(note)
