@@ -229,9 +229,9 @@ class Session:
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
             if machine.connected():
-                hint = " Under KVM no breakpoint can be set before paging: use --accel tcg." if "insert" in str(error) \
-                    else ""
-                raise UserError(f"GDB cannot go on: {error}{hint}") from None
+                # "Command aborted." is what remains of "Cannot insert breakpoint N".
+                raise UserError(f"GDB cannot go on: {error} If a breakpoint cannot be inserted: under KVM none can be "
+                                "before paging; use --accel tcg") from None
         finally:
             self.watchdog.set_running(False)
             gdb.events.stop.disconnect(note)
