@@ -134,3 +134,21 @@ def test_symbolize_is_a_coprocess(probe: Cprobe, kernel: Path) -> None:
             assert json.loads(process.stdout.readline())["name"] == name
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("args", [["list"], ["info"], ["symbolize", "0xffffffff80200000"]])
+def test_a_full_disk_is_an_error(probe: Cprobe, kernel: Path, args: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([str(probe.path), args[0], str(kernel), *args[1:]], stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=60, check=False)
+    assert done.returncode == 3 and "standard output: No space left" in done.stderr
+
+
+def test_a_closed_pipe_is_an_error(probe: Cprobe, kernel: Path) -> None:
+    with subprocess.Popen([str(probe.path), "symbolize", str(kernel)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdout.close()
+        process.stdin.write("0x10\n")
+        process.stdin.close()
+        assert process.wait(10) == 3 and "Broken pipe" in process.stderr.read()

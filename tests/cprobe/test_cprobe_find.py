@@ -186,6 +186,14 @@ def test_pie_references(probe: Cprobe, build_elf: Build) -> None:
     assert {r["kind"] for r in records} == {"check", "message"}
 
 
+def test_strings_linked_into_text(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf(SOURCES, ["-O2", "-g", "-Wl,-N,-z,noseparate-code"])
+    subprocess.run(["objcopy", "--set-section-flags", ".rodata.str1.1=alloc,code,readonly",
+                    "--set-section-flags", ".rodata=alloc,code,readonly",
+                    "--set-section-flags", ".rodata.str1.8=alloc,code,readonly", kernel], check=True)
+    assert probe.records("find", kernel, "--message", "TSC not initialized")
+
+
 def test_i386(probe: Cprobe, build_elf: Build) -> None:
     source = SOURCES["x86/local_apic.c"].replace('#include "../clock.h"', SOURCES["clock.h"]) + \
         "uint64_t tsc_freq; u_int cpu_feature; int tsc_is_invariant;\n"

@@ -32,8 +32,8 @@ def test_file_gives_its_functions(probe: Cprobe, build_elf: Build, compiler: str
 def test_arguments_at_entry(probe: Cprobe, build_elf: Build, compiler: str, flags: list[str]) -> None:
     kernel = build_elf(SOURCES, flags, compiler)
     record = probe.records("list", kernel, "--func", "tsc_freq_cpuid_vm", "--inlined", "exclude")[0]
-    assert [(a["name"], a["type"], a["location"]) for a in record["args"]] == \
-        [("freq", "uint64_t *", "rdi"), ("verbose", "int", "rsi"), ("name", "const char *", "rdx")]
+    assert [(a["name"], a["type"], a["size"], a["location"]) for a in record["args"]] == \
+        [("freq", "uint64_t *", 8, "rdi"), ("verbose", "int", 4, "rsi"), ("name", "const char *", 8, "rdx")]
 
 
 def test_arguments_on_the_stack(probe: Cprobe, build_elf: Build) -> None:
