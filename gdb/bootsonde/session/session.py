@@ -286,6 +286,7 @@ class Session:
         if self.verdict is not None:
             return
         self._take_console()
+        verdict = self._identity_verdict() or verdict
         if not verdict.vcpus and machine.connected():
             verdict.vcpus = [VcpuPlace(vcpu, pc, "" if pc is None else self.symbolizer.describe(pc))
                              for vcpu, pc in machine.program_counters()]
@@ -294,6 +295,15 @@ class Session:
         self.verdict = verdict
         self.recorder.end(**verdict.to_json())
         self.watchdog.close()
+
+    def _identity_verdict(self) -> Optional[Verdict]:
+        """At the end of a run without a hit: a verdict if the guest turns out to have run another kernel."""
+        if not self._identified and machine.connected():
+            try:
+                self._identified = check_identity(self._info, virtual=True)
+            except UserError as error:
+                return Verdict(Outcome.USAGE, str(error))
+        return None
 
     def print_summary(self) -> None:
         """Which functions were hit and which never, rule by rule."""
@@ -305,6 +315,9 @@ class Session:
                 unreadable = sum(armed.unreadable for armed in planned.armed)
                 if unreadable:
                     say(f"  the condition's memory was not mapped at {unreadable} hits; they do not count")
+        if not self._identified:
+            say(f"  note: nothing was hit, and nothing of {self.config.symbols} was seen in the guest's memory: is it what "
+                "was booted, and does it run where it was linked (Linux: nokaslr)?")
 
     def close_files(self) -> None:
         """End the watchdog's thread and the symbolizer's process."""
