@@ -123,7 +123,7 @@ class Session:
     def _on_hit(self, point: Point) -> bool:
         try:
             stop = self._reached(point)
-        except Exception as error:  # Not swallowed: run() raises it, where it is reported with its traceback.
+        except (Exception, KeyboardInterrupt) as error:  # GDB would swallow it. run() raises it.
             self._failure = error
             stop = True
         self._own_stop |= stop
@@ -185,9 +185,15 @@ class Session:
     def run(self, stop_at_hit: bool) -> Optional[Verdict]:
         """Let the guest run to the first hit, or to the end of the run; None if it stands before that end.
 
-        Raises what a breakpoint's handling raised.
+        Ctrl-C counts as standing before the end, wherever it comes. Raises what a breakpoint's handling raised.
         """
         self._stop_at_hit = stop_at_hit
+        try:
+            return self._run(stop_at_hit)
+        except KeyboardInterrupt:
+            return None
+
+    def _run(self, stop_at_hit: bool) -> Optional[Verdict]:
         while self.verdict is None:
             self._hit = self._own_stop = False
             signal = self._continue()
@@ -316,8 +322,8 @@ class Session:
                 if unreadable:
                     say(f"  the condition's memory was not mapped at {unreadable} hits; they do not count")
         if not self._identified:
-            say(f"  note: nothing was hit, and nothing of {self.config.symbols} was seen in the guest's memory: is it what "
-                "was booted, and does it run where it was linked (Linux: nokaslr)?")
+            say(f"  note: nothing was hit, and nothing of {self.config.symbols} was seen in the guest's memory: is it "
+                "what was booted, and does it run where it was linked (Linux: nokaslr)?")
 
     def close_files(self) -> None:
         """End the watchdog's thread and the symbolizer's process."""
