@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filenames.h"
 #include "glob.h"
 #include "units.h"
 
@@ -45,6 +46,7 @@ struct cp_error *cp_program_units(struct cp_program *program, struct cp_units **
 		if (!units)
 			return &cp_error_no_memory;
 		units->dwarf = program->dwarf;
+		units->image = program->debug;
 		cp_arena_init(&units->arena);
 		error = read_units(units, program->debug->path);
 		if (error) {
@@ -244,7 +246,8 @@ const char *cp_unit_path(struct cp_arena *arena, Dwarf_Die *unit)
 	return path;
 }
 
-bool cp_unit_has_file(Dwarf_Die *unit, char *const *globs, size_t count)
+/* Does the unit's file table, as libdw decodes it, hold a file that one of the globs matches? */
+static bool decoded_has_file(Dwarf_Die *unit, char *const *globs, size_t count)
 {
 	Dwarf_Files *files;
 	size_t file_count;
@@ -258,6 +261,18 @@ bool cp_unit_has_file(Dwarf_Die *unit, char *const *globs, size_t count)
 			return true;
 	}
 	return false;
+}
+
+/* The same; most units that hold none are told by a quick look. */
+static bool has_file(Dwarf_Die *unit, const struct cp_filenames *names, char *const *globs, size_t count)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word table;
+	bool may = dwarf_formudata(dwarf_attr(unit, DW_AT_stmt_list, &attr), &table) != 0;
+
+	for (size_t g = 0; g < count && !may; g++)
+		may = cp_filenames_may(&names[g], table);
+	return may && decoded_has_file(unit, globs, count);
 }
 
 /* Can the glob match a file that is compiled by being included only? */
@@ -284,10 +299,11 @@ struct cp_error *cp_units_for_files(struct cp_units *units, char *const *globs, 
 	struct cp_unit **found = malloc((units->count ? units->count : 1) * sizeof(*found));
 	bool all = false, *named = calloc(units->count ? units->count : 1, sizeof(*named));
 	bool *matched = calloc(count ? count : 1, sizeof(*matched));
+	struct cp_filenames *names = calloc(count ? count : 1, sizeof(*names));
 	size_t found_count = 0;
 	struct cp_error *error = NULL;
 
-	if (!found || !named || !matched)
+	if (!found || !named || !matched || !names)
 		error = &cp_error_no_memory;
 	for (size_t g = 0; !error && g < count; g++)
 		all |= may_be_header(globs[g]);
@@ -307,10 +323,15 @@ struct cp_error *cp_units_for_files(struct cp_units *units, char *const *globs, 
 	/* A .c file that no unit is named after may still be one that another .c file includes. */
 	for (size_t g = 0; !error && g < count; g++)
 		all |= !matched[g];
+	for (size_t g = 0; !error && all && g < count; g++)
+		error = cp_filenames_init(units->image, globs[g], &names[g]);
 	for (size_t i = 0; !error && i < units->count; i++) {
-		if (named[i] || (all && cp_unit_has_file(&units->items[i].die, globs, count)))
+		if (named[i] || (all && has_file(&units->items[i].die, names, globs, count)))
 			found[found_count++] = &units->items[i];
 	}
+	for (size_t g = 0; names && g < count; g++)
+		cp_filenames_deinit(&names[g]);
+	free(names);
 	free(named);
 	free(matched);
 	if (error) {

@@ -29,6 +29,7 @@ struct cp_unit_range {
 
 struct cp_units {
 	Dwarf *dwarf;
+	const struct cp_image *image;		/* that holds the DWARF; not owned */
 	struct cp_arena arena;
 	struct cp_unit *items;			/* in .debug_info order */
 	size_t count;
@@ -55,9 +56,6 @@ struct cp_error *cp_unit_function_at(struct cp_unit *unit, uint64_t address, Dwa
  * The unit's path: DW_AT_name behind DW_AT_comp_dir when it is relative, normalised. In the arena; NULL: no memory.
  */
 const char *cp_unit_path(struct cp_arena *arena, Dwarf_Die *unit);
-
-/* Does the unit's file table hold a file that one of the globs matches? */
-bool cp_unit_has_file(Dwarf_Die *unit, char *const *globs, size_t count);
 
 /*
  * The units that may define functions or lines of files that the globs match, in order: those named so; with a glob
