@@ -88,8 +88,10 @@ void *cp_grow(void *array, size_t count, size_t element_size)
 {
 	size_t capacity;
 
+	if (!count)
+		return realloc(array, 8 * element_size);	/* an array may be there already: its elements were taken back */
 	if (count < 8)
-		return count ? array : malloc(8 * element_size);
+		return array;
 	if (count & (count - 1))
 		return array;
 	capacity = count * 2;
