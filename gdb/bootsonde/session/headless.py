@@ -77,6 +77,8 @@ def _main(path: str) -> None:
         runpy.run_path(path, run_name="__main__")
     except UserError as error:
         _leave(config, Verdict(Outcome.USAGE, str(error)))
+    except KeyboardInterrupt:
+        _leave(config, Verdict(Outcome.INTERRUPTED, "interrupted"))
     except (Exception, SystemExit) as error:
         _leave(config, _mistake(path, error))
     if not os.path.exists(str(config.result_file)):
