@@ -66,19 +66,21 @@ class Attach(gdb.Command):
     def invoke(self, argument: str, from_tty: bool) -> None:
         """bootsonde attach [WHERE]"""
         with interactive.user_errors():
-            interactive.leave(kill=False)
+            interactive.leave()
             interactive.attach(argument.strip() or None)
 
 
 class Detach(gdb.Command):
-    """End the run, take bootsonde's breakpoints out and let the guest run on."""
+    """End the run, take bootsonde's breakpoints out and let the guest run on.
+
+    A connection that you have made by hand stays."""
 
     def __init__(self) -> None:
         super().__init__("bootsonde detach", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """bootsonde detach"""
-        interactive.leave(kill=False)
+        interactive.detach()
 
 
 class Set(gdb.Command):

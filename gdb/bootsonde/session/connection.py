@@ -98,7 +98,7 @@ class Connection:
         self._restore()
 
     def close(self, kill: bool) -> None:
-        """Leave: end the guest, or let it run on."""
+        """Leave, whoever has connected: end the guest, or let it run on."""
         if machine.connected():
             with contextlib.suppress(gdb.error), machine.settings(confirm="off"):
                 gdb.execute("kill" if kill else "detach", to_string=True)

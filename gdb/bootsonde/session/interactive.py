@@ -99,17 +99,24 @@ def run(scenario: Scenario, config: Optional[SessionConfig]) -> None:
 
     config: what the host says, if it has started this GDB (`bootsonde run --prompt`).
     """
+    try:
+        _start(scenario, config)
+    except (UserError, gdb.GdbError) as error:
+        # Raised through `source`, it would come with a traceback. There is nothing behind a scenario's start().
+        say(f"bootsonde: {error}" if isinstance(error, UserError) else str(error))
+
+
+def _start(scenario: Scenario, config: Optional[SessionConfig]) -> None:
     global _session
-    with user_errors():
-        if _session is not None:
-            _session.close_run()
-        if not _connection.alive():
-            attach(config.stub if config is not None else None)
-        session = Session(config or _config(scenario), _connection)
-        session.prepare(scenario)
-        _session = session
-        say("bootsonde: running to the first hit; Ctrl-C stops earlier")
-        go(stop_at_hit=True)
+    if _session is not None:
+        _session.close_run()
+    if not _connection.alive():
+        attach(config.stub if config is not None else None)
+    session = Session(config or _config(scenario), _connection)
+    session.prepare(scenario)
+    _session = session
+    say("bootsonde: running to the first hit; Ctrl-C stops earlier")
+    go(stop_at_hit=True)
 
 
 def go(stop_at_hit: bool = False) -> None:
@@ -146,13 +153,26 @@ def add_break(rule: Rule) -> None:
         say(f"  {armed.site.address:#x} {armed.site.label} {armed.site.where}")
 
 
-def leave(kill: bool) -> None:
-    """`bootsonde detach` and `bootsonde kill`: end the run, take the breakpoints out, leave the guest."""
+def detach() -> None:
+    """`bootsonde detach`: end the run, take the breakpoints out, let the guest run on unless others have connected."""
+    if not _connection.ours and machine.connected():
+        _end_session()
+        say("bootsonde: the connection stays, since it was there before: `detach` lets the guest run on")
+    else:
+        leave()
+
+
+def leave() -> None:
+    """End the run, take the breakpoints out, give the connection up; the guest runs on."""
+    _end_session()
+    _connection.close(kill=False)
+
+
+def _end_session() -> None:
     global _session
     if _session is not None:
         _session.close_run()
         _session = None
-    _connection.close(kill)
 
 
 @atexit.register
