@@ -258,7 +258,8 @@ struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code
 	void *context, size_t *count)
 {
 	struct cp_flow flow;
-	struct walk w = { .trace = { program, code, &flow }, .found = found, .context = context, .guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
+	struct walk w = { .trace = { program, code, &flow }, .found = found, .context = context,
+		.guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
 	struct cp_error *error;
 	size_t insn;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From a conditional branch back to what it is decided by: registers, flags and stack slots to the loads behind them. */
+/* From a conditional branch back to what decides it: by registers, flags and stack slots to the loads behind them. */
 #ifndef CPROBE_TRACE_H
 #define CPROBE_TRACE_H
 

@@ -69,5 +69,6 @@ const struct cp_verb cp_verb_find = {
 	.takes = CP_TAKES_INSN | CP_TAKES_MESSAGE | CP_TAKES_IN, .run = run,
 	.help = "--insn cpuid,rdtsc: every such instruction, by mnemonic. --message TEXT: the instructions that load the\n"
 		"address of a C string that prints TEXT (a format's conversions match what they print), and, as kind check,\n"
-		"the first instruction of each test that guards them: stopped there, a debugger can still change the outcome.",
+		"the first instruction of each test that guards them: stopped there, a debugger can still change the outcome.\n"
+		"--format json says which variable the test reads, and where in it (variable_address, variable_size).",
 };

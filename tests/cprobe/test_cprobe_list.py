@@ -58,8 +58,10 @@ def test_inlined_copies_name_their_outer_function(probe: Cprobe, build_elf: Buil
     assert records[0]["file"].endswith("clock.h") and records[0]["call_file"].endswith("tsc.c")
 
 
-def test_header_functions_are_found_by_their_header(probe: Cprobe, build_elf: Build) -> None:
-    kernel = build_elf(SOURCES, ["-O2", "-g"])
+@pytest.mark.parametrize("compiler,flags", [*(v for v in VARIANTS if "-O2" in v[1]), ("gcc", ["-O2", "-g", "-gz"])])
+def test_header_functions_are_found_by_their_header(probe: Cprobe, build_elf: Build, compiler: str,
+                                                    flags: list[str]) -> None:
+    kernel = build_elf(SOURCES, flags, compiler)
     names = {r["name"] for r in probe.records("list", kernel, "--file", "clock.h")}
     assert names == {"do_cpuid", "rdtsc"}
 
