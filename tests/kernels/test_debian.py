@@ -1,0 +1,147 @@
+"""The project's scenarios on a kernel that nobody here wrote: Debian's cloud kernel, 588 MB with its debug data."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pexpect
+import pytest
+from labkit import Done, Lab, open_lab
+
+from bootsonde.model.trace import Trace
+
+from .conftest import DEBIAN_APPEND, NO_ROOT
+
+BOOT = ("--append", DEBIAN_APPEND, "--until", NO_ROOT)
+ALSO = "tsc_init,native_calibrate_*,setup_local_APIC,native_cpuid,lapic_init"
+
+
+@dataclass
+class Run:
+    """A run that several tests look at."""
+
+    done: Done
+    trace: Trace
+
+    def functions(self) -> set[str]:
+        return {event["function"] for event in self.trace.of_kind("hit")}
+
+
+def boot(lab: Lab, scenario: str, *words: str | Path) -> Run:
+    done = lab.run(lab.stock(scenario), *BOOT, *words)
+    return Run(done, lab.trace(scenario))
+
+
+@pytest.fixture(scope="module")
+def pvclock(root: Path, build: Path, debian: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with open_lab(root, build, tmp_path_factory.mktemp("pvclock")) as lab:
+        yield boot(lab, "pvclock", "--kernel", debian / "vmlinux", "--set", f"also={ALSO}", "--set", "limit=3")
+
+
+@pytest.fixture(scope="module")
+def cpuid(root: Path, build: Path, debian: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with open_lab(root, build, tmp_path_factory.mktemp("cpuid")) as lab:
+        yield boot(lab, "cpuid", "--kernel", debian / "vmlinux", "--set", "limit=8")
+
+
+def test_pvclock_passes(pvclock: Run) -> None:
+    pvclock.done.expect(0)
+    assert pvclock.trace.end is not None and pvclock.trace.end["outcome"] == "passed"
+
+
+@pytest.mark.parametrize("function", ["native_cpuid", "tsc_init", "setup_local_APIC", "native_calibrate_cpu_early"])
+def test_clock_bring_up_is_hit(pvclock: Run, function: str) -> None:
+    assert function in pvclock.functions()
+
+
+def test_hits_come_with_file_line_and_caller(pvclock: Run) -> None:
+    (hit,) = [event for event in pvclock.trace.of_kind("hit") if event["function"] == "tsc_init"]
+    assert hit["file"].endswith("arch/x86/kernel/tsc.c") and hit["line"] > 1000
+    assert hit["caller"]["function"].startswith("x86_late_time_init+")
+
+
+def test_every_pvclock_function_is_never_hit(pvclock: Run) -> None:
+    """Under TCG there is no KVM clock; inlined copies count too."""
+    out = pvclock.done.out
+    never = out[out.index("pvclock.c: 0 of "):].partition("the clock bring-up")[0]
+    for name in ("pvclock_clocksource_read", "pvclock_read_wallclock", "pvclock_tsc_khz", "pvclock_resume",
+                 "pvclock_set_pvti_cpu0_va", "pvclock_get_pvti_cpu0_va", "pvclock_read_flags"):
+        assert name in never, never
+    assert not any(name.startswith("pvclock_") for name in pvclock.functions())
+
+
+def test_the_missing_check_and_its_substitute_are_named(pvclock: Run) -> None:
+    assert 'this kernel has not the check that guards "TSC not initialized"; nor has it lapic_init' in pvclock.done.out
+
+
+def test_the_console_is_in_the_trace(pvclock: Run) -> None:
+    lines = [event["text"] for event in pvclock.trace.of_kind("console")]
+    assert any("Linux version 6.1" in line for line in lines)
+
+
+def test_cpuid_watches_the_hypervisors_leaves(cpuid: Run) -> None:
+    cpuid.done.expect(0)
+    first = cpuid.trace.of_kind("cpuid")[0]
+    assert (first["leaf"], first["function"]) == ("0x40000000", "native_cpuid")
+    assert not first.get("injected")
+    assert 'vendor "TCGTCGTCGTCG"' in cpuid.done.out
+
+
+def test_cpuid_of_assembly_is_watched_too(cpuid: Run) -> None:
+    assert "secondary_startup_64" in {event["function"] for event in cpuid.trace.of_kind("cpuid")}
+
+
+def test_bzimage_with_the_symbols_of_vmlinux(lab: Lab, debian: Path) -> None:
+    """vmlinuz unpacks itself: whether it is that vmlinux shows only at the first hit."""
+    run = boot(lab, "pvclock", "--kernel", debian / "vmlinuz", "--symbols", debian / "vmlinux",
+               "--set", "also=tsc_init")
+    run.done.expect(0)
+    assert run.functions() == {"tsc_init"}
+    assert run.trace.header["kernel"]["name"] == "vmlinuz"
+
+
+@pytest.mark.parametrize("image", ["vmlinuz", "vmlinux"])
+def test_symbols_of_another_kernel_are_told(lab: Lab, debian: Path, image: str) -> None:
+    """Nothing of that kernel is ever hit, nor is anything of it in memory."""
+    run = boot(lab, "pvclock", "--kernel", debian / image, "--symbols", lab.kernel)
+    assert run.functions() == set()
+    assert f"nothing of {lab.kernel} was seen in the guest's memory" in run.done.out
+
+
+def test_panic_is_failed_at_once(lab: Lab, debian: Path) -> None:
+    done = lab.run(lab.stock("pvclock"), "--kernel", debian / "vmlinux", "--append", DEBIAN_APPEND, "--timeout", "35",
+                   "--set", "also=tsc_init")
+    done.expect(1)
+    assert "VFS: Unable to mount root fs" in done.err
+    assert done.seconds < 30
+    lab.expect_nothing_left()
+
+
+def test_two_vcpus(lab: Lab, debian: Path) -> None:
+    """setup_local_APIC runs on each. This kernel reads no MP table, so it learns of the second one by ACPI."""
+    run = boot(lab, "pvclock", "--kernel", debian / "vmlinux", "--smp", "2", "--machine", "acpi=on",
+               "--set", "also=setup_local_APIC")
+    run.done.expect(0)
+    hits = [event["vcpu"] for event in run.trace.of_kind("hit") if event["function"] == "setup_local_APIC"]
+    assert sorted(hits) == [0, 1]
+
+
+@pytest.mark.long
+def test_prompt_with_symbols(lab: Lab, debian: Path) -> None:
+    """At the first hit GDB has the kernel's symbols, read just then."""
+    debugger = pexpect.spawn(lab.words("run")[0], ["run", str(lab.stock("pvclock")), "--prompt", "--kernel",
+                             str(debian / "vmlinux"), "--append", DEBIAN_APPEND, "--set", "also=tsc_init"],
+                             cwd=str(lab.cwd), env={**lab.environment, "TERM": "dumb"}, encoding="utf-8", timeout=60)
+    with contextlib.closing(debugger):
+        debugger.expect_exact("(gdb) ")
+        for command, answer in (("bt 2", "x86_late_time_init"), ("p tsc_khz", r"\$1 = \d+"),
+                                ("info symbol tsc_init", "tsc_init in section .init.text")):
+            debugger.sendline(command)
+            debugger.expect(answer)
+            debugger.expect_exact("(gdb) ")
+        debugger.sendline("set confirm off")
+        debugger.sendline("quit")
+        debugger.expect(pexpect.EOF)
