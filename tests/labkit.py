@@ -88,7 +88,8 @@ class Lab:
     def scenario(self, name: str, *lines: str) -> Path:
         """Write a scenario; imports and start() are put around the lines."""
         path = self.cwd / f"{name}.py"
-        path.write_text("\n".join(["from bootsonde import Check, Functions, Insn, Scenario", "scenario = Scenario('')",
+        path.write_text("\n".join([f"import sys; sys.path.insert(0, {str(self.root / 'gdb')!r})",
+                                   "from bootsonde import Check, Functions, Insn, Scenario", "scenario = Scenario('')",
                                    *lines, "scenario.start()", ""]))
         return path
 

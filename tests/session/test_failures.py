@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import WATCH, Done, Lab, wait_for
+from labkit import WATCH, Done, Lab, wait_for
 
 #: A run that times out ends at its deadline, plus this at most, seconds.
 GRACE = 6.0
@@ -178,6 +178,18 @@ def test_interrupt_ends_with_the_summary(lab: Lab, endless: Callable[..., Done])
     assert "bootsonde: interrupted" in done.err and "Traceback" not in done.out + done.err
     end = lab.trace("endless").end
     assert end is not None and end["outcome"] == "interrupted"
+
+
+def test_interrupt_against_hits_that_never_stop(lab: Lab) -> None:
+    lab.scenario("hot", 'scenario.at(Insn("in"))', 'scenario.at(Insn("rdtsc"))')
+    with lab.running("hot.py", "--append", "guest.i8254=1", "--until", "never printed", "--timeout", "30") as process:
+        assert process.stdout is not None
+        while " in in " not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=15)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    lab.expect_nothing_left()
 
 
 # No guest, or another one.

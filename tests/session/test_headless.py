@@ -12,7 +12,7 @@ import pytest
 
 from bootsonde.model.trace import Trace
 
-from .conftest import WATCH, Done, Lab, open_lab
+from labkit import WATCH, Done, Lab, open_lab
 
 PVCLOCK = {"pvclock_resume", "pvclock_tsc_freq", "pvclock_read_time_info", "pvclock_read_wall_clock",
            "pvclock_getsystime", "pvclock_get_timecount", "pvclock_get_wallclock", "pvclock_cdev_open",
@@ -205,7 +205,7 @@ def test_scenario_that_raises_shows_its_traceback(lab: Lab) -> None:
     lab.scenario("wrong", "limit = {}['limit']")
     done = lab.run("wrong.py").expect(2)
     assert "wrong.py" in done.err and "KeyError: 'limit'" in done.err
-    assert 'File "wrong.py", line 3, in <module>' in done.out + done.err
+    assert 'File "wrong.py", line 4, in <module>' in done.out + done.err
     lab.expect_nothing_left()
 
 
