@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An ELF file in memory: mapped read-only, its header, segment and section tables copied out and checked against the
+ * An ELF file in memory: mapped privately, its header, segment and section tables copied out and checked against the
  * file's size. No field of the file is believed: after cp_image_open() every section and segment that has bytes in
  * the file lies inside it, and every section name ends inside its string table.
  *

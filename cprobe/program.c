@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <elf.h>
+#include <errno.h>
 #include <libelf.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "debugfile.h"
 #include "program.h"
@@ -92,6 +95,15 @@ struct cp_error *cp_program_need_symbols(struct cp_program *program)
 	return error ? error : cp_symbols_sort(&program->symbols);
 }
 
+static bool has_compressed(const struct cp_image *image)
+{
+	for (size_t i = 1; i < image->section_count; i++) {
+		if ((image->sections[i].flags & SHF_COMPRESSED) || !strncmp(image->sections[i].name, ".zdebug_", 8))
+			return true;
+	}
+	return false;
+}
+
 struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 {
 	struct cp_error *error;
@@ -104,6 +116,11 @@ struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 	program->dwarf_tried = true;
 	if (!program->debug || !cp_image_has_dwarf(program->debug))
 		return NULL;
+	/* libelf rewrites the headers of sections that it decompresses; the mapping is private, the file stays as it is. */
+	if (has_compressed(program->debug) &&
+		mprotect((void *)(uintptr_t)program->debug->data, program->debug->size, PROT_READ | PROT_WRITE))
+		return cp_error_create(CP_ERROR_IO, "%s: compressed DWARF needs a writable mapping: %s: objcopy "
+			"--decompress-debug-sections makes a file without", program->debug->path, strerror(errno));
 	elf_version(EV_CURRENT);
 	program->elf = elf_memory((char *)(uintptr_t)program->debug->data, program->debug->size);
 	if (program->elf)

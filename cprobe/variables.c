@@ -85,6 +85,7 @@ struct cp_error *cp_variable_details(struct cp_program *program, struct cp_arena
 {
 	struct cp_units *units;
 	struct cp_error *error = cp_program_units(program, &units);
+	const struct cp_section *info;
 	Dwarf_Attribute attr;
 	Dwarf_Die die;
 	bool found;
@@ -92,7 +93,8 @@ struct cp_error *cp_variable_details(struct cp_program *program, struct cp_arena
 	if (error || !units)
 		return error;
 	found = find_by_bytes(program, units, record->address, record->name, &die);
-	if (!found && (cp_image_section(program->debug, ".debug_addr") || cp_image_section(program->debug, ".zdebug_info"))) {
+	info = cp_image_section(program->debug, ".debug_info");
+	if (!found && (!info || (info->flags & SHF_COMPRESSED) || cp_image_section(program->debug, ".debug_addr"))) {
 		for (size_t i = 0; i < units->count && !found; i++)
 			found = find_variable(&units->items[i].die, record->name, record->address, false, 0, &die);
 	}

@@ -79,6 +79,13 @@ def test_symbol_gives_all_static_twins(probe: Cprobe, kernel: Path) -> None:
     assert {Path(f).name for f in files} == {"tsc.c", "local_apic.c"}
 
 
+def test_compressed_debug_sections_answer_the_same(probe: Cprobe, kernel: Path, tmp_path: Path) -> None:
+    small = tmp_path / "compressed"
+    subprocess.run(["objcopy", "--compress-debug-sections=zlib", kernel, small], check=True)
+    for query in (["list"], ["symbol", "tsc_freq"], ["find", "--message", "TSC not initialized"]):
+        assert probe.records(query[0], small, *query[1:]) == probe.records(query[0], kernel, *query[1:])
+
+
 def test_symbol_of_a_variable(probe: Cprobe, kernel: Path) -> None:
     record = probe.records("symbol", kernel, "tsc_freq")[0]
     assert int(record["address"], 16) == nm(kernel)["tsc_freq"]
