@@ -47,6 +47,7 @@ class Session:
         self._recorder: Optional[Recorder] = None
         self._watchdog: Optional[Watchdog] = None
         self._pending: List[Armed] = []
+        self._spent: List[Point] = []
         self._failure: Optional[BaseException] = None
         self._identified = False
         self._stop_at_hit = False
@@ -154,9 +155,11 @@ class Session:
             if armed.spent:
                 say(f"  limit reached: no more hits of {armed.site.label} are recorded")
                 self.recorder.event("milestone", machine.current_vcpu(), name="limit", function=armed.site.name)
-                point.retire()
-        stop = bool(self._pending) or self._ending is not None or (self._stop_at_hit and self._hit)
-        return stop or self.watchdog.poll() is not None or self.recorder.failed is not None
+                if all(each.spent for each in point.armed):
+                    self._spent.append(point)
+        stop = bool(self._pending or self._spent) or self._ending is not None or (self._stop_at_hit and self._hit)
+        stop |= self.watchdog.poll() is not None or self.watchdog.interrupted
+        return stop or self.recorder.failed is not None
 
     def _panicked(self, site: Site) -> None:
         message = machine.read_string(machine.register("rdi")) or ""
@@ -204,6 +207,7 @@ class Session:
             if not machine.connected():
                 self.finish(self._guest_gone())
                 break
+            self._retire()
             self._act()
             if self._ending or self.watchdog.poll():
                 self.finish(self.watchdog.verdict or self._ending)
@@ -212,9 +216,20 @@ class Session:
                                     "make room, or name another place with --trace; what is there can be read"))
             elif stop_at_hit and self._hit:
                 return None
-            elif signal or not self._own_stop:
+            elif signal or self.watchdog.interrupted or not self._own_stop:
                 return None  # Ctrl-C, or a breakpoint of the user's own.
         return self.verdict
+
+    def _retire(self) -> None:
+        """Disable breakpoints whose rules are spent.
+
+        While the guest runs, as from a posted event, GDB may get a hit of one that it has just disabled; it then stops
+        for no reason that it can name.
+        """
+        while self._spent:
+            point = self._spent.pop()
+            if point.is_valid():
+                point.enabled = False
 
     def _continue(self) -> bool:
         """Resume until GDB stops; True if a signal did it."""

@@ -1,14 +1,16 @@
-"""Ends a run that GDB would wait for for ever: the deadline, the end condition and panics on the console.
+"""Ends a run that GDB would wait for for ever: the deadline, the end condition and panics on the console, Ctrl-C.
 
 One `interrupt` is not enough against a breakpoint that is hit all the time, so it is posted again and again until the
-guest stands still (measured: shared facts, "Deadlines").
+guest stands still (measured: shared facts, "Deadlines"). GDB's own Ctrl-C is one interrupt, and lost like any other; so
+while the guest runs SIGINT is kept from GDB and taken here.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 import gdb
 
@@ -39,6 +41,8 @@ class Watchdog:
         self._running = threading.Event()
         self._ended = threading.Event()
         self._posted = False
+        self._mask: Iterable[int] = ()
+        self.interrupted = False
         self.verdict: Optional[Verdict] = None
         self._tail: List[str] = []
         self._thread = threading.Thread(target=self._watch, name="bootsonde-watchdog", daemon=True)
@@ -102,11 +106,14 @@ class Watchdog:
             return "\n".join([self._panic_line, *self._tail, self.partial()])
 
     def set_running(self, running: bool) -> None:
-        """Tell whether the guest runs; only then is it interrupted."""
+        """Tell whether the guest runs; only then is it interrupted, and SIGINT held back from this thread."""
         if running:
+            self.interrupted = False
+            self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             self._running.set()
         else:
             self._running.clear()
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _interrupt(self) -> None:
         self._posted = False
@@ -117,8 +124,14 @@ class Watchdog:
                 pass  # The guest is gone or stands still; the session's `continue` has returned with the reason.
 
     def _watch(self) -> None:
-        while not self._ended.wait(POLL_S):
-            if self._running.is_set() and self.poll() is not None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        while not self._ended.is_set():
+            if not self._running.is_set():
+                self._running.wait(POLL_S)
+                continue
+            if signal.sigtimedwait({signal.SIGINT}, POLL_S) is not None:
+                self.interrupted = True
+            if self._running.is_set() and (self.poll() is not None or self.interrupted):
                 if not self._posted:
                     self._posted = True
                     gdb.post_event(self._interrupt)
