@@ -92,8 +92,9 @@ class Symbolizer:
     def _ask(self, address: int) -> Dict[str, Any]:
         unknown = {"address": f"{address:#x}"}
         if self._child is None:
+            # Ctrl-C on the terminal is not for it.
             self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                           stderr=subprocess.DEVNULL)
+                                           stderr=subprocess.DEVNULL, start_new_session=True)
         assert self._child.stdin is not None and self._child.stdout is not None
         try:
             self._child.stdin.write(f"{address:#x}\n".encode())
