@@ -71,14 +71,6 @@ class Point(gdb.Breakpoint):
         """GDB's question whether to stop here."""
         return self._on_hit(self)
 
-    def retire(self) -> None:
-        """Disable once every rule is spent; from a posted event, since stop() may change no breakpoint."""
-        if all(armed.spent for armed in self.armed):
-            def disable() -> None:
-                if self.is_valid():
-                    self.enabled = False
-            gdb.post_event(disable)
-
 
 #: What `_quietly` is to run; GDB's `python` command, whose output can be captured, takes no arguments.
 _work: List[Callable[[], None]] = []
