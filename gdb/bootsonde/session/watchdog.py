@@ -24,7 +24,10 @@ PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
 
 
 class Watchdog:
-    """Watches while `running` is set. `verdict` stays None until something is to end the run."""
+    """Watches while `running` is set. `verdict` stays None until something is to end the run.
+
+    interrupted: Ctrl-C was pressed since the guest was last set running.
+    """
 
     def __init__(self, console: Optional[str], until: Sequence[str], deadline: Optional[float],
                  clock: Callable[[], int]) -> None:
