@@ -166,6 +166,20 @@ def test_killed_bootsonde_leaves_no_process(lab: Lab) -> None:
     lab.expect_nothing_left()
 
 
+def test_killed_bootsonde_leaves_anothers_guest_alone(lab: Lab) -> None:
+    lab.scenario("endless", WATCH)
+    with lab.waiting("--append", "guest.i8254=1") as guest:
+        with lab.running("endless.py", "--attach", "waiting", "--until", "never printed") as process:
+            wait_for("the guest's prompt", lambda: "login: " in lab.console("waiting"))
+            process.kill()
+            process.communicate(timeout=15)
+        wait_for("the end of GDB and cprobe", lambda: list(lab.processes()) == [guest.pid], 10)
+        guest.communicate("exit\n", timeout=15)
+        assert guest.returncode == 33
+    end = lab.trace("endless").end
+    assert end is not None and end["outcome"] == "lost"
+
+
 def test_terminated_bootsonde_ends_the_run(lab: Lab, endless: Callable[..., Done]) -> None:
     done = endless(128 + signal.SIGTERM, lambda process: process.terminate())
     assert done.seconds < 8

@@ -106,7 +106,8 @@ class Session:
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
-        self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now)
+        self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now,
+                                  os.getppid() if self.config.headless else None)
         self.points.add([armed for planned in self.planned for armed in planned.armed
                          if planned.rule.outcome != "panic" or armed.site.kind == "function"])
 

@@ -7,6 +7,7 @@ while the guest runs SIGINT is kept from GDB and taken here.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -30,12 +31,13 @@ class Watchdog:
     """
 
     def __init__(self, console: Optional[str], until: Sequence[str], deadline: Optional[float],
-                 clock: Callable[[], int]) -> None:
-        """deadline: time.monotonic() at which the run has timed out."""
+                 clock: Callable[[], int], parent: Optional[int] = None) -> None:
+        """deadline: time.monotonic() at which the run has timed out. parent: the process without which it is vain."""
         self._log = ConsoleLog(console) if console else None
         self._until = list(until)
         self._deadline = deadline
         self._clock = clock
+        self._parent = parent
         self._lock = threading.Lock()
         self._lines: List[Tuple[int, str]] = []
         self._panic: Optional[Verdict] = None
@@ -70,6 +72,8 @@ class Watchdog:
             if self.verdict is None and self._panic is not None:
                 if now - self._grown_at > PANIC_QUIET_S or now - self._panic_at > PANIC_LIMIT_S:
                     self.verdict = self._panic
+            if self.verdict is None and self._parent is not None and os.getppid() != self._parent:
+                self.verdict = Verdict(Outcome.LOST, "the bootsonde that started this run has gone")
             if self.verdict is None and self._deadline is not None and now >= self._deadline:
                 self.verdict = Verdict(Outcome.TIMEOUT, "the deadline has passed", "--timeout S gives it longer; the "
                                        "last hits and the vCPUs' places show where it hangs")
