@@ -1,11 +1,13 @@
 #!/bin/sh
-# usage: fetch.sh debian-kernel | qemu-backports | gdb-trixie
+# usage: fetch.sh debian-kernel | other-kernels | qemu-backports | gdb-trixie
 #
 # Downloads real input and other versions of the tools for the tests, installs nothing, and prints where they are.
 # What is there already is not downloaded again. All goes to ${XDG_CACHE_HOME:-~/.cache}/bootsonde.
 #
 #   debian-kernel   Debian 12's cloud kernel; prints a folder with vmlinux (with debug data; a PVH ELF that boots),
 #                   vmlinuz, config, System.map, and modules/*.ko as shipped and modules/debug/*.ko with debug data
+#   other-kernels   what else Debian has that a microvm may boot, and that is no Linux; prints a folder with grub (a
+#                   32-bit PVH ELF without a name in it), memtest (a bzImage) and xen (an ELF without a PVH entry)
 #   qemu-backports  QEMU 10 from Debian 12's backports; prints the path of a command to set QEMU to
 #   gdb-trixie      GDB 16 from Debian 13, with its own libraries and Python; prints the path of a command to set GDB to
 #
@@ -116,6 +118,23 @@ fetch_debian_kernel() {
     keep "$new"
 }
 
+fetch_other_kernels() {
+    private_apt bookworm
+    number=$(version grub-xen-bin)
+    [ -n "$number" ] || failed 'no grub-xen-bin in the package lists'
+    new=$work/$number
+    download grub-xen-bin grub-common memtest86+ xen-hypervisor-4.17-amd64
+    mkdir "$new" "$work/x"
+    for package in "$work"/*.deb; do
+        dpkg-deb -x "$package" "$work/x" 2>>"$work/log" || failed 'cannot unpack'
+    done
+    "$work/x/usr/bin/grub-mkimage" -O i386-xen_pvh -d "$work/x/usr/lib/grub/i386-xen_pvh" -p /boot -o "$new/grub" \
+        echo normal halt 2>>"$work/log" || failed "grub-mkimage does not run here: $(tail -n 1 "$work/log")"
+    gunzip -c "$work/x/boot/xen-4.17-amd64.gz" >"$new/xen" 2>>"$work/log" || failed 'cannot unpack'
+    mv "$work/x/boot/memtest86+x64.bin" "$new/memtest" || failed 'cannot unpack'
+    keep "$new"
+}
+
 fetch_qemu_backports() {
     private_apt bookworm bookworm-backports
     number=$(version qemu-system-x86/bookworm-backports)
@@ -182,17 +201,17 @@ keep() {
 
 # --- Do it ------------------------------------------------------------------------------------------------------------
 
-[ $# -eq 1 ] || usage 'say what to fetch: debian-kernel, qemu-backports or gdb-trixie'
+[ $# -eq 1 ] || usage 'say what to fetch: debian-kernel, other-kernels, qemu-backports or gdb-trixie'
 what=$1
 case $what in
     --help)
         header_help "$0"
         exit 0
         ;;
-    debian-kernel) product='' ;;
+    debian-kernel | other-kernels) product='' ;;
     qemu-backports) product=/qemu-system-x86_64 ;;
     gdb-trixie) product=/gdb ;;
-    *) usage "cannot fetch $what: say debian-kernel, qemu-backports or gdb-trixie" ;;
+    *) usage "cannot fetch $what: say debian-kernel, other-kernels, qemu-backports or gdb-trixie" ;;
 esac
 
 found=''

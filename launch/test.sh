@@ -127,6 +127,8 @@ step 'mypy' check_types
 step 'unit tests, gcc' meson_test build-gcc
 step 'unit tests, clang with sanitizers' meson_test build-clang
 step 'fetch a Debian kernel with debug data' fetch debian-kernel
+step 'fetch kernels that are no Linux' fetch other-kernels
 step 'fetch QEMU from backports' fetch qemu-backports
+step 'fetch GDB from trixie' fetch gdb-trixie
 step 'pytest' tests "$@"
 end_steps
