@@ -152,13 +152,14 @@ def test_killed_qemu_is_lost(lab: Lab, endless: Callable[..., Done], number: sig
     assert end is not None and end["outcome"] == "lost"
 
 
-def test_killed_bootsonde_leaves_no_process(lab: Lab) -> None:
+@pytest.mark.parametrize("whom", ["it alone", "GDB too"])
+def test_killed_bootsonde_leaves_no_process(lab: Lab, whom: str) -> None:
     """The next run takes away the folder that nobody could remove."""
     lab.scenario("endless", WATCH)
     with lab.running(*ENDLESS) as process:
         wait_for("the guest's prompt", lambda: "login: " in lab_console(lab))
         assert len(lab.processes()) >= 3
-        process.kill()
+        (os.kill if whom == "it alone" else os.killpg)(process.pid, signal.SIGKILL)
         process.communicate(timeout=15)
     wait_for("the end of QEMU, GDB and cprobe", lambda: not lab.processes(), 10)
     assert [event["function"] for event in lab.trace("endless").of_kind("hit")] == ["tsc_init"]
