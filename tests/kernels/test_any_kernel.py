@@ -1,4 +1,5 @@
-"""What holds for every kernel: the reference guest, its clang build, and those of $BOOTSONDE_TEST_KERNELS=K[:K...].
+"""What holds for every kernel: the reference guest, its clang build, what Debian has that nobody here wrote (Linux,
+GRUB, memtest86+, Xen), and those of $BOOTSONDE_TEST_KERNELS=K[:K...].
 
 Nothing here assumes an operating system, symbols or debug data. Each test draws a sample that is the same every time.
 """
@@ -14,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from fetched import fetched
 from labkit import Lab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,14 +23,19 @@ BUILD = Path(os.environ.get("BOOTSONDE_BUILD", ROOT / "build"))
 SAMPLE = 60
 
 
-def candidates() -> list[Path]:
+def candidates() -> list[Path | str]:
+    """Paths, and names of what launch/fetch.sh has: WHAT/FILE."""
     named = [Path(path).absolute() for path in os.environ.get("BOOTSONDE_TEST_KERNELS", "").split(":") if path]
     clang = ROOT / "build-clang" / "guest" / "clockguest"
-    return [BUILD / "guest" / "clockguest", *([clang] if clang.exists() else []), *named]
+    return [BUILD / "guest" / "clockguest", *([clang] if clang.exists() else []), *named,
+            "debian-kernel/vmlinux", "other-kernels/grub", "other-kernels/memtest", "other-kernels/xen"]
 
 
-@pytest.fixture(params=candidates(), ids=lambda path: "-".join(path.parts[-3:]))
+@pytest.fixture(params=candidates(), ids=lambda named: "-".join(Path(named).parts[-3:]))
 def kernel(request: pytest.FixtureRequest) -> Path:
+    if isinstance(request.param, str):
+        what, _, file = request.param.partition("/")
+        return fetched(what) / file
     path: Path = request.param
     assert path.is_file(), f"no kernel {path}"
     return path

@@ -1,0 +1,40 @@
+"""What is said of kernels that cannot be used as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fetched import fetched
+from labkit import Lab
+
+
+@pytest.fixture(scope="module")
+def others() -> Path:
+    return fetched("other-kernels")
+
+
+def test_xen_has_no_pvh_entry(lab: Lab, others: Path) -> None:
+    """Debian's Xen carries Multiboot headers only."""
+    done = lab.run(lab.stock("pvclock"), "--kernel", others / "xen").expect(3)
+    assert "xen has no PVH entry (ELF note Xen, type 18)" in done.err
+    assert done.err.count("\n") == 1, "one line says it"
+
+
+def test_grub_has_nothing_to_break_on(lab: Lab, others: Path) -> None:
+    """A 32-bit PVH kernel without symbols: microvm starts it, and each place is said to be missing, with the reason."""
+    done = lab.run(lab.stock("pvclock"), "--kernel", others / "grub").expect(2)
+    assert "has nothing of what pvclock looks for" in done.err
+    assert "no DWARF, and no debug file" in done.err
+    lab.expect_nothing_left()
+
+
+def test_a_bzimage_alone_has_no_symbols(lab: Lab, others: Path) -> None:
+    done = lab.run(lab.stock("pvclock"), "--kernel", others / "memtest").expect(2)
+    assert "a bzImage? give the vmlinux with --symbols" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_cprobe_knows_the_32_bit_pvh_entry(lab: Lab, others: Path, cprobe: Path) -> None:
+    done = lab.command([str(cprobe), "info", str(others / "grub")]).expect(0)
+    assert "class:       ELF32" in done.out and "PVH entry:   0x100000" in done.out
