@@ -32,5 +32,6 @@ else:
     scenario.at(Functions(function))
 scenario.at(Insn("cpuid", in_func=function), optional=True).ask_cpuid(leaf)
 scenario.at(Insn("cpuid"), unless=Insn("cpuid", in_func=function), limit=limit,
-            name="every cpuid that the kernel executes", note=f"since it has none in {function}: only watched").watch_cpuid()
+            name="every cpuid that the kernel executes",
+            note=f"since it has none in {function}: only watched").watch_cpuid()
 scenario.start()

@@ -209,7 +209,7 @@ def test_recycled_process_number(launcher: Launcher, echo: Path) -> None:
     launcher.folder.mkdir(mode=0o700)
     (launcher.folder / "mine.state").write_text(f"pid={os.getpid()}\nlauncher={os.getpid()}\nname=mine\n")
     with launcher.start("mine", "--stub", "none", echo) as process:
-        wait_for("a new state", lambda: launcher.state("mine")["pid"] == str(process.pid))
+        wait_for("a new state", lambda: launcher.state("mine").get("pid") == str(process.pid))
 
 
 def test_temporary_folder(launcher: Launcher, echo: Path, tmp_path: Path) -> None:
