@@ -23,11 +23,13 @@ by_address(const void *left, const void *right)
 {
 	const struct entry *a = left, *b = right;
 
-	return (a->address > b->address) - (a->address < b->address);
+	if (a->address != b->address)
+		return a->address > b->address ? 1 : -1;
+	return (a->line > b->line) - (a->line < b->line);
 }
 
 static int
-append(struct entries *entries, size_t *room, uint64_t address, const char *name)
+append(struct entries *entries, size_t *room, uint64_t address, size_t line, const char *name)
 {
 	if (entries->count == *room) {
 		size_t grown = *room != 0 ? 2 * *room : 64;
@@ -41,7 +43,7 @@ append(struct entries *entries, size_t *room, uint64_t address, const char *name
 	char *copy = strdup(name);
 	if (copy == NULL)
 		return -1;
-	entries->items[entries->count++] = (struct entry){address, copy};
+	entries->items[entries->count++] = (struct entry){address, line, copy};
 	return 0;
 }
 
@@ -81,7 +83,7 @@ entries_read(const char *path, struct entries *ret)
 		number++;
 		if (parse_line(line, &address, &name) != 0)
 			problem = fail(path, number, "expected 0xADDRESS NAME, as cprobe list prints it");
-		else if (append(&entries, &room, address, name) != 0)
+		else if (append(&entries, &room, address, number, name) != 0)
 			problem = "out of memory";
 	}
 	if (problem == NULL && ferror(file))
@@ -111,7 +113,23 @@ entries_deinit(struct entries *entries)
 const struct entry *
 entries_find(const struct entries *entries, uint64_t address)
 {
-	struct entry key = {address, NULL};
+	size_t low = 0, high = entries->count;
 
-	return bsearch(&key, entries->items, entries->count, sizeof(key), by_address);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (entries->items[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < entries->count && entries->items[low].address == address ? &entries->items[low] : NULL;
+}
+
+const struct entry *
+entries_next(const struct entries *entries, const struct entry *entry)
+{
+	const struct entry *next = entry + 1;
+
+	return next < entries->items + entries->count && next->address == entry->address ? next : NULL;
 }

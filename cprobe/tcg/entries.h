@@ -8,11 +8,12 @@
 /* One line of the list. `name` is owned by the list. */
 struct entry {
 	uint64_t address;
+	size_t line;
 	char *name;
 };
 
 struct entries {
-	struct entry *items; /* sorted by address */
+	struct entry *items; /* sorted by address, then line */
 	size_t count;
 };
 
@@ -24,7 +25,11 @@ struct entries {
 const char *entries_read(const char *path, struct entries *ret);
 void entries_deinit(struct entries *entries);
 
-/* The entry at this address, or NULL. */
+/*
+ * The first entry at this address, or NULL. Several may share one: a function that begins with an inlined copy, aliases.
+ * The others follow it: entries_next gives the one after `entry` at the same address, or NULL.
+ */
 const struct entry *entries_find(const struct entries *entries, uint64_t address);
+const struct entry *entries_next(const struct entries *entries, const struct entry *entry);
 
 #endif

@@ -94,7 +94,7 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		const struct entry *entry = entries_find(&entries, qemu_plugin_insn_vaddr(insn));
 
-		if (entry != NULL)
+		for (; entry != NULL; entry = entries_next(&entries, entry))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_entry, QEMU_PLUGIN_CB_NO_REGS,
 			    (void *)(uintptr_t)entry);
 	}

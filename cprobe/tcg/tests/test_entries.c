@@ -1,0 +1,156 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../entries.h"
+
+static char path[] = "/tmp/test_entriesXXXXXX";
+
+/* Writes the list, reads it, removes it. */
+static const char *
+read_text(const char *text, struct entries *ret)
+{
+	const char *problem;
+	FILE *file;
+	int fd;
+
+	strcpy(path + sizeof(path) - 7, "XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	file = fdopen(fd, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	problem = entries_read(path, ret);
+	unlink(path);
+	return problem;
+}
+
+static void
+lines_as_cprobe_prints_them(void **state)
+{
+	struct entries entries;
+	const struct entry *entry;
+
+	(void)state;
+	assert_null(read_text("0xffffffff80200010 b tsc.c:7 function\n0x10 a ?:0 inlined in b\n0x20 c", &entries));
+	assert_int_equal(entries.count, 3);
+	entry = entries_find(&entries, 0xffffffff80200010);
+	assert_non_null(entry);
+	assert_string_equal(entry->name, "b");
+	assert_int_equal(entry->line, 1);
+	assert_string_equal(entries_find(&entries, 0x10)->name, "a");
+	assert_string_equal(entries_find(&entries, 0x20)->name, "c");
+	entries_deinit(&entries);
+	assert_int_equal(entries.count, 0);
+}
+
+static void
+misses(void **state)
+{
+	static const uint64_t addresses[] = {0, 0xf, 0x11, 0x1f, 0x21, UINT64_MAX};
+	struct entries entries;
+
+	(void)state;
+	assert_null(read_text("0x10 a\n0x20 c\n", &entries));
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+		assert_null(entries_find(&entries, addresses[i]));
+	entries_deinit(&entries);
+}
+
+static void
+places_at_one_address_keep_the_order_of_the_list(void **state)
+{
+	static const char *const names[] = {"outer", "copy", "alias"};
+	struct entries entries;
+	const struct entry *entry;
+
+	(void)state;
+	assert_null(read_text("0x20 later\n0x10 outer\n0x10 copy\n0x10 alias\n0x8 before\n", &entries));
+	entry = entries_find(&entries, 0x10);
+	for (size_t i = 0; i < 3; i++) {
+		assert_non_null(entry);
+		assert_string_equal(entry->name, names[i]);
+		entry = entries_next(&entries, entry);
+	}
+	assert_null(entry);
+	assert_null(entries_next(&entries, entries_find(&entries, 0x20)));
+	entries_deinit(&entries);
+}
+
+static void
+many_entries(void **state)
+{
+	static char text[1000 * 16];
+	struct entries entries;
+	size_t at = 0;
+
+	(void)state;
+	for (unsigned int i = 1000; i > 0; i--)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "0x%x f%u\n", i * 16, i);
+	assert_null(read_text(text, &entries));
+	assert_int_equal(entries.count, 1000);
+	for (unsigned int i = 1; i <= 1000; i++)
+		assert_int_equal(entries_find(&entries, i * 16)->line, 1001 - i);
+	entries_deinit(&entries);
+}
+
+/* The message names file, line and what is wrong; *ret stays as it was. */
+static void
+refused(const char *text, const char *line)
+{
+	struct entries entries = {NULL, 77};
+	const char *problem = read_text(text, &entries);
+
+	assert_non_null(problem);
+	assert_non_null(strstr(problem, path));
+	assert_non_null(strstr(problem, line));
+	assert_int_equal(entries.count, 77);
+}
+
+static void
+bad_lines_are_named(void **state)
+{
+	(void)state;
+	refused("0x10 a\nzz b\n", ":2: ");
+	refused("0x10\n", ":1: ");
+	refused("0x10 \n", ":1: ");
+	refused("\n", ":1: ");
+	refused("0x10 a\n0x10 q\"uote\n", ":2: ");
+	refused("0x10 back\\slash\n", ":1: ");
+	refused("0x10 bell\a\n", ":1: ");
+	refused("0x10000000000000000 a\n", ":1: ");
+	refused("", "lists no address");
+}
+
+static void
+a_missing_file_is_named(void **state)
+{
+	struct entries entries;
+
+	(void)state;
+	assert_string_equal(entries_read("/nonexistent/list", &entries), "/nonexistent/list: No such file or directory");
+	assert_non_null(strstr(entries_read("/", &entries), "/: "));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines_as_cprobe_prints_them),
+		cmocka_unit_test(misses),
+		cmocka_unit_test(places_at_one_address_keep_the_order_of_the_list),
+		cmocka_unit_test(many_entries),
+		cmocka_unit_test(bad_lines_are_named),
+		cmocka_unit_test(a_missing_file_is_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

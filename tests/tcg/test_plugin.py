@@ -1,0 +1,152 @@
+"""The TCG plugin: what it records is what GDB sees, and what is wrong with its arguments is said."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import LOGIN, Plugin
+
+#: QEMU's status after the guest has left through debug-exit with all checks passed.
+PASSED = 33
+#: Files whose functions are called equally often in boots alike, whatever the host's speed.
+STEADY = ("tsc.c", "local_apic.c", "kvm_clock.c", "pvclock.c", "subr_bus.c", "mp_machdep.c", "mptable.c", "identcpu.c")
+FILES = [word for file in STEADY for word in ("--file", file)]
+
+
+@pytest.mark.parametrize("smp", ["1", "2", "4"])
+def test_hits_are_gdbs(plugin: Plugin, smp: str) -> None:
+    """In one boot with both, since GDB's stops change how often a timer fires."""
+    listed = plugin.list(*FILES, "--inlined", "exclude")
+    scenario = plugin.lab.scenario("all", f"scenario.at(Functions(file={STEADY!r}, inlined=False))",
+                                   "scenario.until('no such text')")
+    plugin.lab.run(scenario, "--smp", smp, "--append", LOGIN,
+                   "--plugin", f"{plugin.file},list={listed},out={plugin.out}").expect(0)
+    ours = [(hit["vcpu"], hit["function"]) for hit in plugin.trace().of_kind("hit")]
+    gdbs = [(hit["vcpu"], hit["function"]) for hit in plugin.lab.trace("all").of_kind("hit")]
+    assert Counter(ours) == Counter(gdbs)
+    for vcpu in range(int(smp)):
+        assert [hit for hit in ours if hit[0] == vcpu] == [hit for hit in gdbs if hit[0] == vcpu] != []
+
+
+@pytest.mark.parametrize("smp", ["1", "2", "4"])
+def test_boots_alike_are_recorded_alike(plugin: Plugin, smp: str) -> None:
+    """Without GDB, and so at the guest's own speed."""
+    listed = plugin.list(*FILES, "--inlined", "exclude")
+    counts = []
+    for _ in range(2):
+        plugin.boot(f",list={listed},out={plugin.out}", "--smp", smp).expect(PASSED)
+        counts.append(Counter(hit["function"] for hit in plugin.trace().of_kind("hit")))
+    assert counts[0] == counts[1]
+
+
+def test_trace_is_whole(plugin: Plugin) -> None:
+    plugin.boot(f",list={plugin.list('--func', 'tsc_init')},out={plugin.out}").expect(PASSED)
+    trace = plugin.trace()
+    assert trace.end is not None and trace.end["outcome"] == "exit"
+    assert [event["seq"] for event in trace.events] == list(range(len(trace.events)))
+    assert trace.end["seq"] == len(trace.events)
+
+
+def test_times_never_go_back(plugin: Plugin) -> None:
+    plugin.boot(f",list={plugin.list('--file', 'local_apic.c')},out={plugin.out}", "--smp", "4").expect(PASSED)
+    times = [event["t"] for event in plugin.trace().events]
+    assert times == sorted(times) and times[0] == 0
+
+
+def test_places_that_share_an_address_are_all_recorded(plugin: Plugin) -> None:
+    """A function that begins with an inlined copy has one address with it."""
+    listed = plugin.list("--file", "clock.c")
+    lines = [line.split() for line in listed.read_text().splitlines()]
+    shared = {name for address, name, *_ in lines if [line[0] for line in lines].count(address) > 1}
+    assert len(shared) > 1, "the guest has no such function any more"
+    plugin.boot(f",list={listed},out={plugin.out}").expect(PASSED)
+    trace = plugin.trace()
+    hits: dict[str, Counter[str]] = {}
+    for event in trace.of_kind("hit"):
+        hits.setdefault(event["address"], Counter())[event["function"]] += 1
+    for address, counts in hits.items():
+        wanted = {line[1] for line in lines if int(line[0], 16) == int(address, 16)}
+        assert set(counts) == wanted, address
+
+
+@pytest.mark.parametrize("text, line, word", [
+    ("0xffffffff80200000 btext\nhello\n", 2, "expected 0xADDRESS NAME"),
+    ("0xffffffff80200000\n", 1, "expected 0xADDRESS NAME"),
+    ("\n", 1, "expected 0xADDRESS NAME"),
+    ("0x1ffffffff80200000 btext\n", 1, "expected 0xADDRESS NAME"),
+    ('0xffffffff80200000 "btext"\n', 1, "expected 0xADDRESS NAME"),
+])
+def test_bad_line_is_named(plugin: Plugin, text: str, line: int, word: str) -> None:
+    path = plugin.lab.cwd / "bad"
+    path.write_text(text)
+    done = plugin.boot(f",list={path},out={plugin.out}").expect(1)
+    assert f"bootsonde-tcg: {path}:{line}: {word}" in done.err
+
+
+@pytest.mark.parametrize("arguments, said", [
+    ("", "list=FILE and out=TRACE are needed"),
+    (",list={list}", "list=FILE and out=TRACE are needed"),
+    (",out={out}", "list=FILE and out=TRACE are needed"),
+    (",list={list},out={out},more=1", "more=1: unknown argument"),
+    (",list={list}.not,out={out}", "list.not: No such file or directory"),
+    (",list={list},out=/proc/nowhere/trace", "/proc/nowhere/trace: No such file or directory"),
+])
+def test_bad_arguments_are_told(plugin: Plugin, arguments: str, said: str) -> None:
+    listed = plugin.list("--func", "tsc_init")
+    done = plugin.boot(arguments.format(list=listed, out=plugin.out)).expect(1)
+    assert said in done.err and "bootsonde-tcg: " in done.err
+    assert done.seconds < 5
+
+
+def test_empty_list_is_refused(plugin: Plugin) -> None:
+    path = plugin.lab.cwd / "empty"
+    path.touch()
+    assert f"{path}: lists no address" in plugin.boot(f",list={path},out={plugin.out}").expect(1).err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 KB; needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], capture_output=True, text=True,
+                          timeout=10, check=False) if os.geteuid() == 0 else None
+    if done is None or done.returncode != 0:
+        pytest.skip("cannot mount a small tmpfs" + (f": {done.stderr.strip()}" if done else ": not root"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(subprocess.run, ["umount", folder], timeout=10, check=True)
+        yield folder
+
+
+def test_full_disk_leaves_a_readable_trace(plugin: Plugin, small_disk: Path) -> None:
+    """The guest runs on to its end, the message comes once, and the trace shows that it was cut off."""
+    out = small_disk / "trace"
+    done = plugin.boot(f",list={plugin.list('--inlined', 'exclude')},out={out}").expect(PASSED)
+    assert done.err.count("the trace cannot be written further: No space left on device") == 1
+    trace = plugin.trace(out)
+    assert trace.cut and len(trace.events) > 50
+
+
+def test_killed_qemu_leaves_a_readable_trace(plugin: Plugin) -> None:
+    """A guest that waits at login: is killed; what was recorded until then can be read."""
+    command = [str(plugin.lab.root / "launch" / "microvm_debug.sh"), "--no-wait", "--stub", "none", "--name", "killed",
+               "--append", "guest.i8254=1", "--plugin",
+               f"{plugin.file},list={plugin.list('--inlined', 'exclude')},out={plugin.out}", str(plugin.lab.kernel)]
+    with subprocess.Popen(command, cwd=plugin.lab.cwd, env=plugin.lab.environment, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        seen = b""
+        while b"login: " not in seen:
+            data = os.read(process.stdout.fileno(), 4096)
+            assert data, seen
+            seen += data
+        process.kill()
+    trace = plugin.trace()
+    assert trace.cut and "tsc_init" in {event["function"] for event in trace.events}
