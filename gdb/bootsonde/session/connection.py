@@ -9,7 +9,7 @@ from typing import Any, Mapping, Optional
 import gdb
 
 from bootsonde.model.errors import UserError
-from bootsonde.session import machine
+from bootsonde.session import machine, symbols
 
 #: EI_OSABI values, at offset 7 of an ELF file, that every GDB for x86-64 handles: System V and GNU/Linux.
 _PLAIN_OSABIS = (0, 3)
@@ -19,11 +19,13 @@ def _osabi_is_plain() -> bool:
     """Whether the file that GDB has loaded, if any, may be given back its own OSABI.
 
     GDB 13 ends with an internal error ("Updating OS ABI failed") on `set osabi auto` if it was connected and has a
-    file loaded whose OSABI it has no handler for.
+    file loaded whose OSABI it has no handler for. Of a file that was rebuilt since it was loaded nobody knows it.
     """
     space = gdb.current_progspace()
     if space is None or not space.filename:
         return True
+    if symbols.replaced():
+        return False
     try:
         with open(space.filename, "rb") as file:
             return file.read(8)[7:8] in (bytes([value]) for value in _PLAIN_OSABIS)

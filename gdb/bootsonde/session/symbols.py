@@ -24,6 +24,19 @@ def loaded_file() -> Optional[str]:
     return space.filename if space is not None else None
 
 
+def _identity(path: str) -> Tuple[str, int, int]:
+    status = os.stat(path)
+    return path, status.st_mtime_ns, status.st_size
+
+
+def replaced() -> bool:
+    """Whether the file that bootsonde has loaded is another one by now: what is on disk is not what GDB knows."""
+    try:
+        return _loaded is not None and _loaded != _identity(_loaded[0])
+    except OSError:
+        return True
+
+
 def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
     """Make GDB read the symbols of `path`, unless it has; a file that was rebuilt since is read again.
 
@@ -31,8 +44,7 @@ def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
     A GDB in which the user has loaded another file keeps that one.
     """
     global _loaded
-    status = os.stat(path)
-    identity = (path, status.st_mtime_ns, status.st_size)
+    identity = _identity(path)
     if identity == _loaded:
         return
     theirs = loaded_file()
