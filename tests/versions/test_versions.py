@@ -1,0 +1,132 @@
+"""The same boot, the same hits, whatever the versions of QEMU and GDB."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from typing import Any
+
+import pexpect
+import pytest
+from labkit import Lab
+
+from bootsonde.model.trace import Trace, read_trace
+
+from .conftest import Column, version
+
+#: What the reference guest calls on its way to login with tsc_freq injected, in this order, by any version.
+PVCLOCK_HITS = [
+    "tsc_init", "probe_tsc_freq", "tsc_freq_cpuid_vm", "tsc_freq_cpuid", "tsc_freq_8254", "lapic_init", "lapic_init",
+    "kvm_clock_identify", "tsc_calibrate", "lapic_calibrate_timer", "lapic_calibrate_initcount",
+    "lapic_calibrate_initcount_cpuid_vm", "clockcalib", "lapic_calibrate_slow", "tc_init", "kvm_clock_pvclock"]
+
+
+def essence(trace: Trace, kind: str, *keys: str) -> list[Any]:
+    """Of each event of a kind only what does not depend on the moment."""
+    return [tuple(event.get(key) for key in keys) for event in trace.of_kind(kind)]
+
+
+def test_columns_are_what_they_say(column: Column, request: pytest.FixtureRequest) -> None:
+    """Else the others would test one version four times."""
+    name = request.node.callspec.params["column"]
+    qemu, gdb = version(column.qemu), version(column.gdb)
+    assert ("version 10." in qemu) or "qemu10" not in name, qemu
+    assert re.search(r"\b16\.\d", gdb) or "gdb16" not in name, gdb
+
+
+def test_pvclock(lab: Lab, column: Column) -> None:
+    lab.run(lab.stock("pvclock"), **column.environment).expect(0)
+    trace = lab.trace("pvclock")
+    assert [function for function, in essence(trace, "hit", "function")] == PVCLOCK_HITS
+    assert essence(trace, "inject", "target", "before", "after") == [("tsc_freq", "0x0", "0x3b9aca00")]
+    assert trace.end is not None and trace.end["outcome"] == "passed"
+    lab.expect_nothing_left()
+
+
+def test_hits_have_callers_and_arguments(lab: Lab, column: Column) -> None:
+    lab.run(lab.stock("pvclock"), **column.environment).expect(0)
+    (hit,) = [event for event in lab.trace("pvclock").of_kind("hit") if event["function"] == "clockcalib"]
+    assert hit["args"][1]["text"] == "lapic"
+    assert hit["caller"]["function"].startswith("lapic_calibrate_initcount+")
+    assert (hit["vcpu"], hit["file"].rsplit("/", 1)[-1]) == (0, "subr_clockcalib.c")
+
+
+def test_cpuid(lab: Lab, column: Column) -> None:
+    done = lab.run(lab.stock("cpuid"), **column.environment).expect(0)
+    trace = lab.trace("cpuid")
+    assert essence(trace, "inject", "target", "after") == [
+        ("hv_high", "0x40000010"), ("rax", "0x40000000"), ("rcx", "0x0")]
+    assert essence(trace, "cpuid", "leaf", "values") == [
+        ("0x40000000", {"eax": "0x40000001", "ebx": "0x54474354", "ecx": "0x43544743", "edx": "0x47435447"})]
+    assert 'vendor "TCGTCGTCGTCG": QEMU TCG' in done.out
+
+
+def test_four_vcpus(lab: Lab, column: Column) -> None:
+    scenario = lab.scenario("smp", 'scenario.at(Functions("init_secondary"))',
+                            'scenario.at(Check("TSC not initialized")).inject(tsc_freq=1000000000)',
+                            'scenario.until("login:")')
+    lab.run(scenario, "--smp", "4", **column.environment).expect(0)
+    started = [event["vcpu"] for event in lab.trace("smp").of_kind("hit") if event["function"] == "init_secondary"]
+    assert sorted(started) == [1, 2, 3]
+
+
+def test_panic_is_failed(lab: Lab, column: Column) -> None:
+    scenario = lab.scenario("panics", 'scenario.at(Functions("tsc_init"))')
+    done = lab.run(scenario, **column.environment).expect(1)
+    assert "panic: TSC not initialized" in done.err and done.seconds < 10
+    lab.expect_nothing_left()
+
+
+def test_version_is_in_the_trace(lab: Lab, column: Column) -> None:
+    lab.run(lab.stock("cpuid"), **column.environment).expect(0)
+    assert lab.trace("cpuid").header["qemu"]["version"] in version(column.qemu)
+
+
+def test_prompt(lab: Lab, column: Column) -> None:
+    """As a person does it: source, look, go on, read the summary."""
+    lab.environment.update(column.environment, TERM="dumb")
+    with lab.waiting("--smp", "2", name="w"):
+        debugger = pexpect.spawn(column.gdb, ["-q", "-nx"], cwd=str(lab.cwd), encoding="utf-8", timeout=20,
+                                 env=lab.environment, dimensions=(50, 200))
+        with contextlib.closing(debugger):
+            def type(command: str) -> None:
+                debugger.expect_exact("(gdb) ")
+                debugger.sendline(command)
+                debugger.expect_exact(command)
+
+            type("set pagination off")
+            type(f"source {lab.stock('pvclock')}")
+            debugger.expect_exact("cpu0 tsc_init()")
+            type("bt")
+            debugger.expect(r"#0 +(0x\w+ in )?tsc_init .*#1 .*hammer_time")
+            type("p tsc_freq")
+            debugger.expect(r"\$1 = 0\b")
+            type("list tsc_init")
+            debugger.expect_exact("tsc_init(void)")
+            type("bootsonde go")
+            debugger.expect_exact("injected tsc_freq = 0x3b9aca00")
+            debugger.expect_exact("pvclock.c: 0 of 15 hit")
+            debugger.expect_exact('passed: the console shows "login:"')
+            type("p tsc_freq")
+            debugger.expect(r"\$\d+ = \d{6,}")
+            type("set confirm off")
+            type("quit")
+            debugger.expect(pexpect.EOF)
+    trace = lab.trace("pvclock")
+    assert [function for function, in essence(trace, "hit", "function")] == PVCLOCK_HITS
+
+
+def test_plugin(lab: Lab, qemu: str) -> None:
+    """Each version of QEMU takes the plugin, whose API version it checks, and sees what GDB sees."""
+    scenario = lab.scenario("both", "scenario.at(Functions(file='tsc.c', inlined=False))", "scenario.until('login:')")
+    listed, out = lab.cwd / "list", lab.cwd / "plugin.jsonl"
+    listed.write_text(lab.command([str(lab.build / "cprobe" / "cprobe"), "list", str(lab.kernel), "--file", "tsc.c",
+                                   "--inlined", "exclude"]).expect(0).out)
+    plugin = lab.build / "cprobe" / "tcg" / "bootsonde-tcg.so"
+    lab.run(scenario, "--append", "guest.i8254=1", "--plugin", f"{plugin},list={listed},out={out}",
+            QEMU=qemu).expect(0)
+    trace = read_trace(io.StringIO(out.read_text()), out.name)
+    seen = essence(lab.trace("both"), "hit", "function", "vcpu")
+    assert essence(trace, "hit", "function", "vcpu")[:len(seen)] == seen != []
+    assert trace.end is not None
