@@ -1,0 +1,31 @@
+"""bench/bench.py runs, and what it measures is within wide limits; its own bars are for a quiet machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fetched import fetched
+
+#: A busy machine may take so many times as long as the bar says.
+SLACK = 4.0
+
+
+@pytest.mark.long
+def test_bench_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> None:
+    kernel = fetched("debian-kernel") / "vmlinux"
+    done = subprocess.run([sys.executable, "-P", root / "bench" / "bench.py", "--rounds", "2", "--no-demo",
+                           "--kernel", kernel, "--json", tmp_path / "out"], capture_output=True, text=True, timeout=200,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "BOOTSONDE_BUILD": str(build)}, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    series = {each["name"]: each for each in json.loads((tmp_path / "out").read_text())}
+    barred = [each for each in series.values() if each["bar"] is not None]
+    assert len(barred) == 3
+    for each in barred:
+        assert each["median"] < each["bar"] * (1 if each["unit"] == "MB" else SLACK), each
+    start = series["pvclock.py: GDB's start to first continue"]["median"]
+    assert start < series["peer: gdb, file VMLINUX"]["median"]
