@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from fetched import fetched
 
 sys.path.insert(0, str(Path(__file__).parent))  # cprobe_kit and cprobe_kernels, under any import mode of pytest
 from cprobe_kit import KERNEL_FLAGS, Build, Cprobe  # noqa: E402
@@ -42,12 +43,6 @@ def build_elf(tmp_path: Path) -> Build:
 
 @pytest.fixture(scope="session")
 def debian_vmlinux() -> Path:
-    """A Debian vmlinux with DWARF: $BOOTSONDE_DEBIAN_VMLINUX, else the newest one in the cache folder."""
+    """A Debian vmlinux with DWARF: $BOOTSONDE_DEBIAN_VMLINUX, else what launch/fetch.sh has."""
     named = os.environ.get("BOOTSONDE_DEBIAN_VMLINUX")
-    if named:
-        return Path(named)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bootsonde"
-    found = [p for p in cache.glob("**/vmlinux-*") if p.is_file() and not p.is_symlink()]
-    if not found:
-        pytest.skip(f"no Debian vmlinux under {cache}, and $BOOTSONDE_DEBIAN_VMLINUX is not set")
-    return max(found, key=lambda p: p.stat().st_mtime)
+    return Path(named) if named else fetched("debian-kernel") / "vmlinux"
