@@ -43,7 +43,9 @@ struct cp_error *cp_code_init(const struct cp_program *program, struct cp_code *
 		if ((s->flags & (SHF_ALLOC | SHF_EXECINSTR)) == (SHF_ALLOC | SHF_EXECINSTR) && !(s->flags & SHF_COMPRESSED))
 			error = add_part(&code, s->name, s->address, s->size, cp_section_bytes(image, s));
 	}
-	for (size_t i = 0; i < image->segment_count && !error && !image->section_count; i++) {
+	/* No section says that it is code (there are none, or a linker script lost the flag): what the segments say. */
+	bool by_segments = !code.part_count;
+	for (size_t i = 0; i < image->segment_count && !error && by_segments; i++) {
 		const struct cp_segment *s = &image->segments[i];
 
 		if (s->type == PT_LOAD && (s->flags & PF_X))

@@ -12,9 +12,12 @@ static const char *const kind_names[] = {
 	[CP_KIND_OBJECT] = "object", [CP_KIND_LABEL] = "label",
 };
 
+/* An address that nothing is known of is "unknown"; what was found by decoding is what it is, with or without a name. */
 static const char *kind_name(const struct cp_record *r)
 {
-	return r->name || r->file ? kind_names[r->kind] : "unknown";
+	bool decoded = r->kind == CP_KIND_INSN || r->kind == CP_KIND_MESSAGE || r->kind == CP_KIND_CHECK;
+
+	return decoded || r->name || r->file ? kind_names[r->kind] : "unknown";
 }
 
 void cp_records_init(struct cp_records *records)

@@ -24,7 +24,7 @@ limit = scenario.setting("limit", 50, "answers recorded of each cpuid, in a kern
 
 if reach:
     # Its inlined copies too, which are found at once in a file that is named, and slowly in a whole kernel.
-    scenario.at(Functions(function, file="tsc.c"), otherwise=Functions(function, inlined=False),
+    scenario.at(Functions(function, file="tsc.c"), otherwise=Functions(function, inlined="exclude"),
                 if_="hv_high < 0x40000010", optional=True, stops=False,
                 name="the limit that it tests",
                 note="where hv_high is injected so that its cpuid is reached").inject(hv_high=0x40000010)

@@ -20,15 +20,17 @@ source = scenario.setting("file", "pvclock.c", "the source file whose functions 
 also = scenario.setting("also", "tsc_init,init_TSC,probe_tsc*,tsc_freq_*,tsc_calibrate*,native_calibrate_*,lapic_init,"
                         "lapic_calibrate*,setup_local_APIC,clockcalib,tc_init,kvm_clock_*,kvmclock_*",
                         "further functions, globs")
-inlined = scenario.setting("inlined", False, "watch the further functions' inlined copies too; on a big kernel finding "
-                           "them takes half a second")
+files = scenario.setting("files", "tsc.c,local_apic.c,subr_clockcalib.c,kern_tc.c,kvm_clock.c,apic.c,kvmclock.c",
+                         "where copies of those that the compiler has inlined are looked for")
 tsc_freq = scenario.setting("tsc_freq", 1_000_000_000, "TSC frequency to inject where the kernel has 0, Hz")
 limit = scenario.setting("limit", 20, "hits after which a function is no longer recorded")
 
 scenario.at(Functions(file=source), limit=limit)
-scenario.at(Functions(tuple(also.split(",")), inlined=inlined), limit=limit, optional=True,
-            name="the clock bring-up around it")
-scenario.at(Check("TSC not initialized"), otherwise=Functions("lapic_init", inlined=inlined),
+around = tuple(also.split(","))
+scenario.at(Functions(around, inlined="exclude"), limit=limit, optional=True, name="the clock bring-up around it")
+scenario.at(Functions(around, file=tuple(files.split(",")), inlined="only"), limit=limit, optional=True,
+            name="inlined copies of those")
+scenario.at(Check("TSC not initialized"), otherwise=Functions("lapic_init", inlined="exclude"),
             if_="tsc_freq == 0", note="where tsc_freq is injected if it is 0").inject(tsc_freq=tsc_freq)
 scenario.until("login:")
 scenario.start()

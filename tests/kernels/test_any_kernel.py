@@ -159,7 +159,7 @@ def test_run_ends_with_an_outcome_in_time(lab: Lab, kernel: Path, cprobe: Path) 
     """A sample of functions, and every cpuid: whatever the kernel does, there is a verdict and a whole trace."""
     is_elf = kernel.read_bytes()[:4] == b"\x7fELF"
     names = drawn(functions_by_nm(cprobe, kernel), 40) if is_elf else []
-    watch = [f"scenario.at(Functions({tuple(names)!r}, inlined=False), limit=3, optional=True)"] if names else []
+    watch = [f"scenario.at(Functions({tuple(names)!r}, inlined='exclude'), limit=3, optional=True)"] if names else []
     scenario = lab.scenario("sample", *watch, 'scenario.at(Insn("cpuid"), limit=3, optional=True)')
     done = lab.run(scenario, "--kernel", kernel, "--timeout", "6", "--append", "console=ttyS0")
     lab.expect_nothing_left()

@@ -24,7 +24,7 @@ FILES = [word for file in STEADY for word in ("--file", file)]
 def test_hits_are_gdbs(plugin: Plugin, smp: str) -> None:
     """In one boot with both, since GDB's stops change how often a timer fires."""
     listed = plugin.list(*FILES, "--inlined", "exclude")
-    scenario = plugin.lab.scenario("all", f"scenario.at(Functions(file={STEADY!r}, inlined=False))",
+    scenario = plugin.lab.scenario("all", f"scenario.at(Functions(file={STEADY!r}, inlined='exclude'))",
                                    "scenario.until('no such text')")
     plugin.lab.run(scenario, "--smp", smp, "--append", LOGIN,
                    "--plugin", f"{plugin.file},list={listed},out={plugin.out}").expect(0)

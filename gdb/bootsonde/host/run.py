@@ -137,4 +137,5 @@ def run(request: RunRequest) -> int:
             return _session(request, guest, guest.folder, None).outcome.exit_code
     except LaunchError as error:
         print(f"bootsonde: the guest did not start: {error}", file=sys.stderr)
-        return error.status if error.status in (2, 3) else 3
+        # 2 and 3 are the launcher's own: what was asked for is wrong, or is not there. Anything else is QEMU's.
+        return (Outcome.USAGE if error.status in (2, 3) else Outcome.LOST).exit_code

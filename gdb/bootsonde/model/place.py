@@ -20,18 +20,18 @@ def _globs(option: str, globs: Optional[Globs]) -> list[str]:
 class Functions:
     """Every function whose name matches a glob of `name` and whose file one of `file`.
 
-    inlined: their inlined copies as well. Without a `file` to say where they may be, cprobe looks for copies in all of
-    the kernel's DWARF, which takes 0.4 s on a Linux kernel; without copies the symbol table answers, in 0.03 s.
+    inlined: "include" their inlined copies, "exclude" them, or "only" those. Without a `file` to say where they may
+    be, cprobe looks for copies in all of the kernel's DWARF, which takes 0.4 s on a Linux kernel; without copies the
+    symbol table answers, in 0.03 s.
     """
 
     name: Optional[Globs] = None
     file: Optional[Globs] = None
-    inlined: bool = True
+    inlined: str = "include"
 
     def query(self) -> list[str]:
         """cprobe's verb and options; KERNEL goes after the verb."""
-        copies = [] if self.inlined else ["--inlined", "exclude"]
-        return ["list", *_globs("--file", self.file), *_globs("--func", self.name), *copies]
+        return ["list", *_globs("--file", self.file), *_globs("--func", self.name), "--inlined", self.inlined]
 
     def __str__(self) -> str:
         parts = [", ".join([value] if isinstance(value, str) else value)

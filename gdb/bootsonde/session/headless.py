@@ -73,6 +73,8 @@ def _mistake(path: str, error: BaseException) -> Verdict:
 def _main(path: str) -> None:
     config = SessionConfig.load(os.environ[SESSION_VARIABLE])
     set_output(config.output)
+    # What a scenario prints is for the user too, not GDB's chatter.
+    sys.stdout = os.fdopen(os.dup(config.output), "w", buffering=1, errors="replace")
     try:
         runpy.run_path(path, run_name="__main__")
     except UserError as error:

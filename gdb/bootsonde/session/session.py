@@ -84,7 +84,7 @@ class Session:
         info["file"] = self.config.symbols
         self._identified = check_identity(info)
         self._info = info
-        tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined=False), optional=True, outcome="panic")
+        tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
         self.planned, remarks = self.planner.plan([*scenario.rules, tripwire])
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
