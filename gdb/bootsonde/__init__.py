@@ -4,7 +4,7 @@ A scenario imports what it declares from here; the rooms below are model (pure),
 (outside GDB).
 """
 
-from bootsonde.model.place import Check, Functions, Insn
+from bootsonde.model.place import Check, Functions, Insn, Line
 from bootsonde.start import Scenario
 
-__all__ = ["Check", "Functions", "Insn", "Scenario"]
+__all__ = ["Check", "Functions", "Insn", "Line", "Scenario"]

@@ -115,11 +115,31 @@ def test_console_lines_come_whole_and_once(tmp_path: Path) -> None:
     assert log.read() == ["sec€ond"] and log.partial == "login: "
 
 
-def test_an_endless_console_line_is_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end, partial", [(b"", "x"), (b"\n", "")])
+def test_an_endless_console_line_is_cut(tmp_path: Path, end: bytes, partial: str) -> None:
     path = tmp_path / "console"
-    path.write_bytes(b"x" * (2 * ConsoleLog.LINE_LIMIT + 1))
     log = ConsoleLog(str(path))
-    assert [len(line) for line in log.read()] == [ConsoleLog.LINE_LIMIT] * 2 and log.partial == "x"
+    path.write_bytes(b"x" * (2 * ConsoleLog.LINE_LIMIT + 1) + end)
+    lines = [len(line) for line in log.read()]
+    assert lines[:2] == [ConsoleLog.LINE_LIMIT] * 2 and max(lines) == ConsoleLog.LINE_LIMIT
+    assert log.partial == partial
+
+
+def test_what_the_console_showed_before_belongs_to_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "console"
+    path.write_bytes(b"old\nlogin: ")
+    log = ConsoleLog(str(path))
+    assert log.began_late and log.read() == [] and log.partial == ""
+    with path.open("ab") as file:
+        file.write(b"root\n")
+    assert log.read() == ["root"]
+
+
+def test_a_prompt_with_escapes_is_shown_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "console"
+    log = ConsoleLog(str(path))
+    path.write_bytes("\x1b[2J\x9b2Jdb> ".encode())
+    assert log.read() == [] and log.partial == "2Jdb> "
 
 
 def test_escape_sequences_do_not_reach_the_terminal() -> None:

@@ -340,7 +340,7 @@ def test_gdb_that_ends_at_once(lab: Lab) -> None:
 
 
 def test_no_qemu(lab: Lab) -> None:
-    error = tool_fails(lab, 3, QEMU="/nowhere/qemu")
+    error = tool_fails(lab, 2, QEMU="/nowhere/qemu")
     assert "no QEMU at /nowhere/qemu: install it" in error
 
 

@@ -359,6 +359,16 @@ def test_older_trace_is_kept(lab: Lab) -> None:
     assert (lab.cwd / "watch.trace.jsonl.old").exists() and not lab.trace("watch").cut
 
 
+def test_kvm_is_refused_before_anything_starts(lab: Lab) -> None:
+    done = lab.run(lab.stock("pvclock"), "--accel", "kvm").expect(2)
+    assert "scenarios need --accel tcg" in done.err and done.err.count("\n") == 1
+
+
+def test_places_may_be_given_as_lists(lab: Lab) -> None:
+    lab.scenario("lists", 'scenario.at(Functions(["tsc_init", "lapic_init"]))')
+    assert "tsc_init, lapic_init: 2 of 2 hit" in lab.run("lists.py").out
+
+
 # Guests that somebody else has started.
 
 
@@ -372,6 +382,14 @@ def test_attached_guest_lives_on(lab: Lab, by: str) -> None:
         out, _ = guest.communicate("exit\n", timeout=15)
         assert guest.returncode == 33 and "login: " in out
     lab.expect_nothing_left()
+
+
+def test_guest_that_has_booted_already_passes_no_second_run(lab: Lab) -> None:
+    """Its login prompt stands on the console, but this run has not seen it come."""
+    with lab.waiting():
+        lab.run(lab.stock("pvclock"), "--attach", "waiting").expect(0)
+        done = lab.run(lab.stock("pvclock"), "--attach", "waiting", "--timeout", "2").expect(4)
+        assert "this guest has run already" in done.out
 
 
 def test_attached_guest_tells_its_kernel(lab: Lab) -> None:

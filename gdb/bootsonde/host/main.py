@@ -105,6 +105,9 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
             options += [f"--{name}", value]
     options += [word for plugin in words.plugin for word in ("--plugin", plugin)]
     options += [f"--{name}" for name in _LAUNCHER_FLAGS if getattr(words, name)]
+    if (words.accel or conf.get("accel")) == "kvm" and not words.attach:
+        raise UserError("scenarios need --accel tcg: under KVM, GDB can set no breakpoint before the kernel has turned "
+                        "paging on")
     sources = words.source or ([conf["source"]] if "source" in conf else [])
     return run(RunRequest(
         scenario=words.scenario, kernel=os.path.abspath(kernel),

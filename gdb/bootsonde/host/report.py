@@ -33,7 +33,8 @@ def last_lines(text: str) -> List[str]:
 
 
 def _lines(verdict: Verdict, console: str, logs: Dict[str, str]) -> List[str]:
-    lines = [f"bootsonde: {verdict.outcome.value}: {verdict.reason}"]
+    word = "" if verdict.outcome is Outcome.USAGE else f"{verdict.outcome.value}: "
+    lines = [f"bootsonde: {word}{verdict.reason}"]
     advice = [f"  next: {verdict.advice}"] if verdict.advice else []
     if verdict.outcome is Outcome.PASSED:
         return lines

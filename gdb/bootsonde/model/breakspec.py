@@ -1,4 +1,4 @@
-"""What `bootsonde break` takes: PLACE [if EXPR] [vcpu N] [skip N] [limit N], in any order."""
+"""What `bootsonde break` takes: PLACE [if EXPR] [vcpu N] [skip N] [limit N]. The condition comes last."""
 
 from __future__ import annotations
 

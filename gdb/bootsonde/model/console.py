@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from typing import List, Optional
 
 #: What terminals act upon and people do not read: CSI and two-character escape sequences, other control characters.
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
@@ -16,15 +17,25 @@ def printable(text: str) -> str:
 
 
 class ConsoleLog:
-    """Follows a growing file. Lines come whole and once; `partial` is what stands after the last newline."""
+    """Follows a growing file, from its present end on: what is there already belongs to no run of ours.
 
-    #: No line is longer; a guest that never sends a newline is cut into pieces of this many characters.
+    Lines come whole, once, and fit for a terminal; `partial` is what stands after the last newline.
+    """
+
+    #: No line is longer; what a guest sends without a newline is cut into pieces of this many characters.
     LINE_LIMIT = 4096
+    #: What one read takes at most, bytes; the rest comes with the next.
+    READ_LIMIT = 1 << 20
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.partial = ""
-        self._offset = 0
+        self._rest = ""
+        try:
+            self._offset = os.path.getsize(path)
+        except OSError:
+            self._offset = 0
+        #: Whether the guest had printed something before.
+        self.began_late = self._offset > 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read(self) -> List[str]:
@@ -32,16 +43,21 @@ class ConsoleLog:
         try:
             with open(self.path, "rb") as log:
                 log.seek(self._offset)
-                data = log.read()
+                data = log.read(self.READ_LIMIT)
         except OSError:
             return []
         self._offset += len(data)
-        *lines, rest = (self.partial + self._decoder.decode(data)).split("\n")
-        while len(rest) > self.LINE_LIMIT:
-            lines.append(rest[:self.LINE_LIMIT])
-            rest = rest[self.LINE_LIMIT:]
-        self.partial = rest
+        *whole, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
+        lines = [line[at:at + self.LINE_LIMIT] for line in whole for at in range(0, max(len(line), 1), self.LINE_LIMIT)]
+        while len(self._rest) > self.LINE_LIMIT:
+            lines.append(self._rest[:self.LINE_LIMIT])
+            self._rest = self._rest[self.LINE_LIMIT:]
         return [printable(line) for line in lines]
+
+    @property
+    def partial(self) -> str:
+        """The line that is not complete yet, such as a prompt."""
+        return printable(self._rest)
 
 
 def first_with(texts: List[str], line: str) -> Optional[str]:

@@ -16,6 +16,10 @@ from typing import Dict, List, Optional
 from bootsonde.model.errors import UserError
 
 
+#: Names of guests that `bootsonde run` started for itself begin so.
+RUN_PREFIX = "run-"
+
+
 @dataclass(frozen=True)
 class WaitingGuest:
     """One state file of a living guest. `stub` is HOST:PORT or unix:PATH."""
@@ -81,7 +85,7 @@ def private_folder() -> str:
             path = os.path.join(folder, name)
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=folder)
+    return tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-", dir=folder)
 
 
 def find_guest(where: str) -> Optional[WaitingGuest]:

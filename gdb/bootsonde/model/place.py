@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
+from bootsonde.model.console import printable
+
 Globs = Union[str, Sequence[str]]
+
+
+def _frozen(globs: Optional[Globs]) -> Optional[Globs]:
+    """A list may be given where a place, which is hashed, keeps a tuple."""
+    return globs if globs is None or isinstance(globs, str) else tuple(globs)
 
 
 def _globs(option: str, globs: Optional[Globs]) -> list[str]:
@@ -28,6 +35,10 @@ class Functions:
     name: Optional[Globs] = None
     file: Optional[Globs] = None
     inlined: str = "include"
+
+    def __post_init__(self) -> None:
+        for field_name in ("name", "file"):
+            object.__setattr__(self, field_name, _frozen(getattr(self, field_name)))
 
     def query(self) -> list[str]:
         """cprobe's verb and options; KERNEL goes after the verb."""
@@ -59,6 +70,9 @@ class Insn:
 
     mnemonic: str
     in_func: Optional[Globs] = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "in_func", _frozen(self.in_func))
 
     def query(self) -> list[str]:
         """As Functions.query."""
@@ -119,9 +133,9 @@ class Site:
         """From one line of cprobe's json format."""
         return cls(
             address=int(record["address"], 0),
-            name=record.get("name") or "?",
+            name=printable(record.get("name") or "?"),
             kind=record["kind"],
-            file=record.get("file"),
+            file=printable(record["file"]) if record.get("file") else None,
             line=record.get("line"),
             size=record.get("size", 0),
             outer=record.get("outer"),

@@ -152,4 +152,5 @@ class Scenario:
         if self._overrides:
             known = "".join(f"\n  {name}: {text}" for name, text in self.settings.items()) or " none"
             names = ", ".join(sorted(self._overrides))
-            raise UserError(f"{self.name} has no setting named {names}. It has:{known}")
+            raise UserError(f"{self.name} has no setting named {names} (bootsonde set NAME= takes one back). "
+                            f"It has:{known}")

@@ -48,7 +48,7 @@ class Break(gdb.Command):
     N."""
 
     def __init__(self) -> None:
-        super().__init__("bootsonde break", gdb.COMMAND_BREAKPOINTS)
+        super().__init__("bootsonde break", gdb.COMMAND_BREAKPOINTS, gdb.COMPLETE_LOCATION)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """bootsonde break PLACE ..."""
@@ -91,7 +91,11 @@ class Set(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """bootsonde set [NAME=VALUE...]"""
-        for word in shlex.split(argument):
+        try:
+            words = shlex.split(argument)
+        except ValueError as error:
+            raise gdb.GdbError(f"bootsonde: {argument}: {error}") from None
+        for word in words:
             name, equals, value = word.partition("=")
             if not equals:
                 raise gdb.GdbError(f"bootsonde: {word}: expected NAME=VALUE; NAME= takes an override back")

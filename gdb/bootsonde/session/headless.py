@@ -31,7 +31,9 @@ def run(scenario: Scenario, config: SessionConfig) -> None:
         session.prepare(scenario)
         while session.verdict is None:
             if session.run(stop_at_hit=False) is None:
-                session.finish(Verdict(Outcome.INTERRUPTED, "interrupted"))
+                session.finish(Verdict(Outcome.INTERRUPTED, "interrupted") if session.watchdog.interrupted else Verdict(
+                    Outcome.LOST, "the guest was stopped by something else than this run",
+                    "is somebody at QEMU's monitor?"))
         session.print_summary()
     except KeyboardInterrupt:
         if not session.started:

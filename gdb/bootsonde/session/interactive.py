@@ -12,7 +12,7 @@ import gdb
 from bootsonde import places
 from bootsonde.model.config import SessionConfig
 from bootsonde.model.errors import UserError
-from bootsonde.model.guests import WaitingGuest, find_guest, gdb_target, waiting_guests
+from bootsonde.model.guests import RUN_PREFIX, WaitingGuest, find_guest, gdb_target, waiting_guests
 from bootsonde.model.outcome import Outcome, Verdict
 from bootsonde.model.scenario import Rule, Scenario
 from bootsonde.session import machine, symbols
@@ -48,7 +48,8 @@ def current() -> Session:
 
 def _choose_guest() -> Optional[WaitingGuest]:
     """The one guest that waits, or the one that $BOOTSONDE_GUEST names."""
-    guests = waiting_guests()
+    # The guest of a headless run has its own GDB.
+    guests = [guest for guest in waiting_guests() if not guest.name.startswith(RUN_PREFIX)]
     wanted = os.environ.get("BOOTSONDE_GUEST")
     if wanted is not None:
         guests = [guest for guest in guests if guest.name == wanted]
@@ -84,8 +85,11 @@ def _config(scenario: Scenario) -> SessionConfig:
         say(f"bootsonde: taking the kernel to be {kernel} ({origin})")
     named = str(gdb.parameter("bootsonde-symbols") or "")
     trace = f"{scenario.name}.trace.jsonl"
-    if os.path.exists(trace):
-        os.replace(trace, f"{trace}.old")
+    try:
+        if os.path.exists(trace):
+            os.replace(trace, f"{trace}.old")
+    except OSError as error:
+        raise UserError(f"the older trace cannot be kept: {error}") from None
     return SessionConfig(
         stub=target, kernel=kernel, symbols=named or kernel,
         cprobe=places.cprobe(), headless=False, owned=False, trace=trace,

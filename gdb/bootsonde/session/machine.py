@@ -7,6 +7,8 @@ from typing import Iterator, List, Optional, Tuple
 
 import gdb
 
+from bootsonde.model.errors import UserError
+
 _MASK64 = (1 << 64) - 1
 #: 32-bit names whose writing clears the upper half of the 64-bit register, as the processor does.
 _WIDE = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")}
@@ -61,7 +63,10 @@ def register(name: str) -> int:
 def set_register(name: str, value: int) -> Tuple[str, int, int]:
     """Write a register and read it back: (the register that was written, before, after)."""
     wide = _WIDE.get(name, name)
-    before = register(wide)
+    try:
+        before = register(wide)
+    except ValueError:
+        raise UserError(f"{name} is no register of this guest") from None
     gdb.execute(f"set ${wide} = {value & (0xffffffff if wide != name else _MASK64):#x}", to_string=True)
     return wide, before, register(wide)
 

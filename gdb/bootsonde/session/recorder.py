@@ -53,8 +53,13 @@ def _argument(argument: Argument) -> Optional[Dict[str, Any]]:
 
 
 def _shown(arguments: List[Dict[str, Any]]) -> str:
-    return ", ".join(f"{a['name']}={a['value']}" + (f' "{printable(a["text"])}"' if a.get("text") else "")
-                     for a in arguments)
+    """Arguments on one line: a string's line breaks and control characters are shown as escapes."""
+    shown = []
+    for argument in arguments:
+        text = argument.get("text")
+        quoted = f' "{text.encode("unicode_escape").decode()}"' if text else ""
+        shown.append(f"{argument['name']}={argument['value']}{quoted}")
+    return ", ".join(shown)
 
 
 class Recorder:

@@ -108,6 +108,8 @@ class Session:
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
         self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now,
                                   os.getppid() if self.config.headless else None)
+        if self._watchdog.began_late:
+            say("  note: this guest has run already; start it again to see its boot from the first instruction")
         self.points.add([armed for planned in self.planned for armed in planned.armed
                          if planned.rule.outcome != "panic" or armed.site.kind == "function"])
 
@@ -195,6 +197,7 @@ class Session:
         try:
             return self._run(stop_at_hit)
         except KeyboardInterrupt:
+            self.watchdog.interrupted = True
             return None
 
     def _run(self, stop_at_hit: bool) -> Optional[Verdict]:
@@ -252,8 +255,8 @@ class Session:
         except gdb.error as error:
             if machine.connected():
                 # "Command aborted." is what remains of "Cannot insert breakpoint N".
-                raise UserError(f"GDB cannot go on: {error} If a breakpoint cannot be inserted: under KVM none can be "
-                                "before paging; use --accel tcg") from None
+                raise UserError(f"GDB cannot go on: {error} Under KVM no breakpoint can be set before paging: "
+                                "start the guest with --accel tcg") from None
         finally:
             self.watchdog.set_running(False)
             gdb.events.stop.disconnect(note)
@@ -327,11 +330,16 @@ class Session:
                 return Verdict(Outcome.USAGE, str(error))
         return None
 
+    @staticmethod
+    def _counted(site: Site) -> str:
+        """Under which name a site's hits are counted: a function with its copies, any other place by itself."""
+        return site.function if site.kind in ("function", "inlined") else site.label
+
     def print_summary(self) -> None:
         """Which functions were hit and which never, rule by rule."""
         for planned in self.planned[:-1]:
             if planned.armed:
-                for line in summary(planned.title, [(armed.site.function, armed.hits, armed.spent)
+                for line in summary(planned.title, [(self._counted(armed.site), armed.hits, armed.spent)
                                                     for armed in planned.armed]):
                     say(line)
                 unreadable = sum(armed.unreadable for armed in planned.armed)

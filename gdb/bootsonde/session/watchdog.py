@@ -1,7 +1,7 @@
 """Ends a run that GDB would wait for for ever: the deadline, the end condition and panics on the console, Ctrl-C.
 
 One `interrupt` is not enough against a breakpoint that is hit all the time, so it is posted again and again until the
-guest stands still (measured: shared facts, "Deadlines"). GDB's own Ctrl-C is one interrupt, and lost like any other; so
+guest stands still (one was not enough in 2 of 8 tries). GDB's own Ctrl-C is one interrupt, and lost like any other; so
 while the guest runs SIGINT is kept from GDB and taken here.
 """
 
@@ -22,6 +22,8 @@ from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice
 POLL_S, REPEAT_S = 0.02, 0.25
 #: After a panic the guest may go on talking, and leave by itself, as long as its console grows, within limits.
 PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
+#: Characters of a panic's line that a verdict repeats.
+REASON_LIMIT = 200
 
 
 class Watchdog:
@@ -95,13 +97,18 @@ class Watchdog:
                 self.verdict = Verdict(Outcome.PASSED, f'the console shows "{text}"')
             elif PANIC.search(line):
                 self._panic_line = self._panic_line or line
-                self._note_panic(f"the guest panicked: {line.strip()}", line)
+                self._note_panic(f"the guest panicked: {line.strip()[:REASON_LIMIT]}", line)
 
     def take_lines(self) -> List[Tuple[int, str]]:
         """The console lines since the last call, each with its time."""
         with self._lock:
             lines, self._lines = self._lines, []
         return lines
+
+    @property
+    def began_late(self) -> bool:
+        """Whether the guest had run already when this run began."""
+        return self._log is not None and self._log.began_late
 
     def partial(self) -> str:
         """What stands on the console after the last newline, such as a prompt."""
@@ -131,7 +138,8 @@ class Watchdog:
                 pass  # The guest is gone or stands still; the session's `continue` has returned with the reason.
 
     def _watch(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # GDB's signals are for GDB's own thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGWINCH})
         while not self._ended.is_set():
             if not self._running.is_set():
                 self._running.wait(POLL_S)
