@@ -37,6 +37,8 @@ class Functions:
     inlined: str = "include"
 
     def __post_init__(self) -> None:
+        if self.inlined not in ("include", "exclude", "only"):
+            raise ValueError(f"inlined={self.inlined!r}: one of include, exclude, only")
         for field_name in ("name", "file"):
             object.__setattr__(self, field_name, _frozen(getattr(self, field_name)))
 
