@@ -119,7 +119,8 @@ def test_prompt(lab: Lab, column: Column) -> None:
 
 def test_plugin(lab: Lab, qemu: str) -> None:
     """Each version of QEMU takes the plugin, whose API version it checks, and sees what GDB sees."""
-    scenario = lab.scenario("both", "scenario.at(Functions(file='tsc.c', inlined='exclude'))", "scenario.until('login:')")
+    scenario = lab.scenario("both", "scenario.at(Functions(file='tsc.c', inlined='exclude'))",
+                            "scenario.until('login:')")
     listed, out = lab.cwd / "list", lab.cwd / "plugin.jsonl"
     listed.write_text(lab.command([str(lab.build / "cprobe" / "cprobe"), "list", str(lab.kernel), "--file", "tsc.c",
                                    "--inlined", "exclude"]).expect(0).out)
