@@ -2,7 +2,7 @@
 # One file NAME.state a guest, key=value a line: what the Python side and the next start read.
 # shellcheck shell=sh
 
-# run_folder: the user's folder for sockets, state files and console logs. The same rule is in bootsonde.host.
+# run_folder: the user's folder for sockets, state files and console logs. The same rule is in gdb/bootsonde/model/guests.py.
 run_folder() {
     if [ -n "${XDG_RUNTIME_DIR:-}" ] && [ -d "$XDG_RUNTIME_DIR" ]; then
         printf '%s/bootsonde\n' "${XDG_RUNTIME_DIR%/}"

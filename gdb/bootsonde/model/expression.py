@@ -44,7 +44,7 @@ def resolve(expression: str, registers: Mapping[str, str], lookup: Callable[[str
     return "".join(out)
 
 
-def variables_in(expression: str, registers: Mapping[str, str]) -> list[str]:
-    """The names in an expression that must be variables."""
+def names_in(expression: str) -> list[str]:
+    """The names in an expression: variables, and parameters where the site has such."""
     return [token for token in _TOKEN.findall(expression)
-            if re.match(r"[A-Za-z_]", token) and token not in _C_WORDS and token not in registers]
+            if re.match(r"[A-Za-z_]", token) and token not in _C_WORDS]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
 from bootsonde.model.errors import UserError
-from bootsonde.model.expression import variables_in
+from bootsonde.model.expression import names_in
 from bootsonde.model.place import Check, Place, Site, Variable
 from bootsonde.model.scenario import Rule
 from bootsonde.probe import Answer, Probe
@@ -57,7 +57,7 @@ class Planner:
         """
         # Names that a condition could mean as variables; parameters among them are only asked for in vain.
         names = sorted({name for rule in rules for name in rule.variables}
-                       | {name for rule in rules if rule.condition for name in variables_in(rule.condition, {})})
+                       | {name for rule in rules if rule.condition for name in names_in(rule.condition)})
         places = list(dict.fromkeys(place for rule in rules for place in (rule.place, rule.otherwise, rule.unless)
                                     if place is not None))
         queries = [place.query() for place in places]
