@@ -2,21 +2,25 @@
 #include <elf.h>
 #include <errno.h>
 #include <libelf.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "debugfile.h"
+#include "elf/debugfile.h"
 #include "program.h"
-#include "units.h"
+#include "dwarf/units.h"
 
-struct cp_error *cp_program_open(const char *path, struct cp_program **ret)
+struct cp_error *cp_program_open(const char *path, cp_note_fn *note, void *context, struct cp_program **ret)
 {
 	struct cp_program *program = calloc(1, sizeof(*program));
 	struct cp_error *error;
 
 	if (!program)
 		return &cp_error_no_memory;
+	program->note = note;
+	program->note_context = context;
 	error = cp_image_open(path, &program->image);
 	if (error) {
 		free(program);
@@ -39,6 +43,29 @@ void cp_program_close(struct cp_program *program)
 	cp_image_close(program->image);
 	free(program->debug_why);
 	free(program);
+}
+
+void cp_program_note(const struct cp_program *program, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (!program->note)
+		return;
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	program->note(program->note_context, text);
+}
+
+void cp_program_note_symbols(const struct cp_program *program)
+{
+	if (!program->symbols.count)
+		cp_program_note(program, "%s: no symbol table (.symtab, .dynsym), here or in a debug file: functions that only it "
+			"names are missing", program->image->path);
+	else if (program->symbols.is_dynsym)
+		cp_program_note(program, "%s: no .symtab, only .dynsym: local functions that only .symtab names are missing",
+			program->image->path);
 }
 
 bool cp_image_has_dwarf(const struct cp_image *image)

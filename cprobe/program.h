@@ -9,12 +9,14 @@
 
 #include <elfutils/libdw.h>
 
-#include "image.h"
-#include "symbols.h"
+#include "elf/image.h"
+#include "elf/symbols.h"
 
 struct cp_units;
 
 struct cp_program {
+	cp_note_fn *note;		/* or NULL */
+	void *note_context;
 	struct cp_image *image;		/* owned */
 	struct cp_image *debug;		/* owned unless it is image; NULL: not looked for yet, or none */
 	bool debug_tried, symbols_tried, dwarf_tried;
@@ -25,14 +27,17 @@ struct cp_program {
 	struct cp_units *units;		/* units.c's; owned */
 };
 
-struct cp_error *cp_program_open(const char *path, struct cp_program **ret);
-void cp_program_close(struct cp_program *program);
-
 /* Make program->debug, ->symbols and ->dwarf; without a table or DWARF they stay empty, which is no error. */
 struct cp_error *cp_program_need_debug(struct cp_program *program);
 struct cp_error *cp_program_read_symbols(struct cp_program *program);	/* in file order only */
 struct cp_error *cp_program_need_symbols(struct cp_program *program);	/* also sorted by address */
 struct cp_error *cp_program_need_dwarf(struct cp_program *program);
+
+/* Tell the user what an answer cannot hold. A note longer than 1 KiB is cut. */
+void cp_program_note(const struct cp_program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Say it when there is no symbol table, or .dynsym only. Needs the program's symbols. */
+void cp_program_note_symbols(const struct cp_program *program);
 
 /* Does the image hold DWARF (.debug_info, compressed or not)? */
 bool cp_image_has_dwarf(const struct cp_image *image);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "error.h"
+#include "cprobe.h"
 #include "unit.h"
 
 static void message_is_formatted(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
-#include "fmtmatch.h"
+#include "code/fmtmatch.h"
 #include "unit.h"
 
 static bool match(const char *format, const char *text, size_t *place)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
-#include "glob.h"
+#include "base/glob.h"
 #include "unit.h"
 
 static void path_glob_matches_a_tail(void **state)

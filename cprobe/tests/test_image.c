@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "debugfile.h"
-#include "image.h"
+#include "elf/debugfile.h"
+#include "elf/image.h"
 #include "unit.h"
 
 struct file {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record.h"
+#include "base/record.h"
 #include "unit.h"
 
 static void printed(const struct cp_record *record, enum cp_format format, const char *expected)
@@ -60,12 +60,12 @@ static void sorting_orders_and_removes_equals(void **state)
 	struct cp_records records;
 
 	(void)state;
-	cp_records_init(&records);
+	cp_records_init(&records, CP_BRIEF);
 	cp_records_add(&records, CP_KIND_FUNCTION, 9)->name = "z";
 	cp_records_add(&records, CP_KIND_INLINED, 3)->name = "a";
 	cp_records_add(&records, CP_KIND_FUNCTION, 3)->name = "b";
 	cp_records_add(&records, CP_KIND_FUNCTION, 9)->name = "z";
-	cp_records_sort(&records);
+	assert_null(cp_records_sort(&records));
 	assert_int_equal(records.count, 3);
 	assert_string_equal(records.items[0].name, "b");
 	assert_string_equal(records.items[1].name, "a");

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Instructions by mnemonic, and the code behind a message. */
+#include "answer/place.h"
+#include "base/record.h"
+#include "code/insn.h"
+#include "code/message.h"
+
+/* Everything that decoding and naming need. */
+static struct cp_error *prepare(struct cp_program *program, struct cp_code *code)
+{
+	struct cp_error *error = cp_program_check_machine(program);
+
+	if (!error)
+		error = cp_program_need_symbols(program);
+	if (!error)
+		error = cp_program_need_dwarf(program);
+	if (error)
+		return error;
+	if (!program->dwarf)
+		cp_program_note(program, "%s: no DWARF: files, lines and inlined copies are missing", program->image->path);
+	cp_program_note_symbols(program);
+	return cp_code_init(program, code);
+}
+
+static struct cp_error *take(void *context, const struct cp_code_part *part, uint64_t address,
+	const ZydisDecodedInstruction *insn)
+{
+	struct cp_records *records = context;
+	struct cp_record *record = cp_records_add(records, CP_KIND_INSN, address);
+	struct cp_details *details = record ? cp_record_details(records, record) : NULL;
+
+	(void)part;
+	if (!details)
+		return &cp_error_no_memory;
+	details->mnemonic = ZydisMnemonicGetString(insn->mnemonic);
+	return NULL;
+}
+
+struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
+	struct cp_records *records)
+{
+	size_t first = records->count;
+	struct cp_insn_set set;
+	struct cp_code code;
+	struct cp_error *error = cp_insn_set_parse(mnemonics, &set);
+
+	if (!error)
+		error = prepare(program, &code);
+	if (error)
+		return error;
+	error = cp_insn_find(&code, &set, take, records);
+	if (!error)
+		error = cp_places_fill(program, where, records, first);
+	cp_code_deinit(&code);
+	return error;
+}
+
+struct cp_error *cp_find_message(struct cp_program *program, const char *text, const struct cp_where *where,
+	struct cp_records *records)
+{
+	struct cp_code code;
+	struct cp_error *error = prepare(program, &code);
+
+	if (error)
+		return error;
+	error = cp_message_find(program, &code, text, where, records);
+	cp_code_deinit(&code);
+	return error;
+}

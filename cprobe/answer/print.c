@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Records as text, JSON Lines and GDB scripts. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "answer/json.h"
+#include "base/utf8.h"
+#include "cprobe.h"
+
+static const char *const kind_names[] = {
+	[CP_KIND_FUNCTION] = "function", [CP_KIND_INLINED] = "inlined", [CP_KIND_LINE] = "line",
+	[CP_KIND_CHECK] = "check", [CP_KIND_INSN] = "insn", [CP_KIND_MESSAGE] = "message",
+	[CP_KIND_OBJECT] = "object", [CP_KIND_LABEL] = "label", [CP_KIND_TYPE] = "type", [CP_KIND_FIELD] = "field",
+};
+
+/* An address that nothing is known of is "unknown"; what was found by decoding is what it is, with or without a name. */
+static const char *kind_name(const struct cp_record *r)
+{
+	bool decoded = r->kind == CP_KIND_INSN || r->kind == CP_KIND_MESSAGE || r->kind == CP_KIND_CHECK;
+
+	return decoded || r->name || r->file ? kind_names[r->kind] : "unknown";
+}
+
+static bool is_layout(const struct cp_record *r)
+{
+	return r->kind == CP_KIND_TYPE || r->kind == CP_KIND_FIELD;
+}
+
+/* -- JSON -- */
+
+static void json_args(FILE *out, const struct cp_details *d)
+{
+	fputs(", \"args\": [", out);
+	for (size_t i = 0; i < d->arg_count; i++) {
+		const struct cp_arg *arg = &d->args[i];
+
+		fputs(i ? ", {\"name\": " : "{\"name\": ", out);
+		cp_json_string(out, arg->name ? arg->name : "");
+		cp_json_key(out, "type", arg->type);
+		if (arg->size)
+			fprintf(out, ", \"size\": %" PRIu64, arg->size);
+		cp_json_key(out, "location", arg->location);
+		cp_json_key(out, "location_from", arg->location ? arg->location_from : NULL);
+		putc('}', out);
+	}
+	putc(']', out);
+}
+
+static void json_inlines(FILE *out, const struct cp_details *d)
+{
+	fputs(", \"inlines\": [", out);
+	for (size_t i = 0; i < d->inline_count; i++) {
+		fputs(i ? ", {\"name\": " : "{\"name\": ", out);
+		cp_json_string(out, d->inlines[i].name);
+		cp_json_key(out, "call_file", d->inlines[i].call_file);
+		if (d->inlines[i].call_file && d->inlines[i].call_line)
+			fprintf(out, ", \"call_line\": %u", d->inlines[i].call_line);
+		putc('}', out);
+	}
+	putc(']', out);
+}
+
+static void json_details(FILE *out, const struct cp_details *d)
+{
+	cp_json_key(out, "call_file", d->call_file);
+	if (d->call_file && d->call_line)
+		fprintf(out, ", \"call_line\": %u", d->call_line);
+	cp_json_key(out, "mnemonic", d->mnemonic);
+	if (d->patches)
+		fprintf(out, ", \"patches\": \"0x%" PRIx64 "\"", d->patches);
+	cp_json_key(out, "section", d->section);
+	cp_json_key(out, "type", d->type);
+	cp_json_key(out, "base_type", d->base_type);
+	cp_json_key(out, "encoding", d->encoding);
+	if (d->bit_size)
+		fprintf(out, ", \"bit_offset\": %u, \"bit_size\": %u", d->bit_offset, d->bit_size);
+	if (d->element_count)
+		fprintf(out, ", \"count\": %" PRIu64, d->element_count);
+	cp_json_key(out, "message", d->message);
+	if (d->has_guards)
+		fprintf(out, ", \"guards\": \"0x%" PRIx64 "\", \"branch\": \"0x%" PRIx64 "\"", d->guards, d->branch);
+	cp_json_key(out, "variable", d->variable);
+	if (d->variable_address)
+		fprintf(out, ", \"variable_address\": \"0x%" PRIx64 "\", \"variable_size\": %u", d->variable_address,
+			d->variable_size);
+	if (d->has_args)
+		json_args(out, d);
+	if (d->inline_count)
+		json_inlines(out, d);
+}
+
+static void print_json(FILE *out, const struct cp_record *r)
+{
+	if (is_layout(r)) {
+		fputs("{\"name\": ", out);
+		cp_json_string(out, r->name ? r->name : "");
+		if (r->kind == CP_KIND_FIELD)
+			fprintf(out, ", \"offset\": %" PRIu64, r->address);
+	} else {
+		fprintf(out, "{\"address\": \"0x%" PRIx64 "\"", r->address);
+		cp_json_key(out, "name", r->name);
+	}
+	if (r->details && r->details->has_offset)
+		fprintf(out, ", \"offset\": %" PRIu64, r->details->offset);
+	cp_json_key(out, "file", r->file);
+	if (r->file && r->line)
+		fprintf(out, ", \"line\": %" PRIu32, r->line);
+	cp_json_key(out, "kind", kind_name(r));
+	if (r->has_size)
+		fprintf(out, ", \"size\": %" PRIu64, r->size);
+	cp_json_key(out, "outer", r->outer);
+	if (r->details)
+		json_details(out, r->details);
+	fputs("}\n", out);
+}
+
+/* -- Text -- */
+
+/* A line in the making. Lists of all functions of a kernel have 350,000: stdio a piece would take most of the time. */
+struct line {
+	FILE *out;
+	size_t used;
+	char bytes[1 << 16];
+};
+
+static void flush(struct line *line)
+{
+	fwrite(line->bytes, 1, line->used, line->out);
+	line->used = 0;
+}
+
+static void add_bytes(struct line *line, const char *bytes, size_t count)
+{
+	if (count > sizeof(line->bytes) - line->used) {
+		flush(line);
+		if (count > sizeof(line->bytes)) {
+			fwrite(bytes, 1, count, line->out);
+			return;
+		}
+	}
+	memcpy(line->bytes + line->used, bytes, count);
+	line->used += count;
+}
+
+static void add(struct line *line, const char *text)
+{
+	add_bytes(line, text, strlen(text));
+}
+
+static void add_hex(struct line *line, uint64_t value, int digits)
+{
+	char text[16];
+
+	while (digits < 16 && value >> 4 * digits)
+		digits++;
+	for (int i = 0; i < digits; i++)
+		text[i] = "0123456789abcdef"[value >> 4 * (digits - 1 - i) & 15];
+	add_bytes(line, text, (size_t)digits);
+}
+
+static void add_decimal(struct line *line, uint64_t value, int width)
+{
+	char text[24], *at = text + sizeof(text);
+
+	do
+		*--at = (char)('0' + value % 10);
+	while (value /= 10);
+	while (text + sizeof(text) - at < width && at > text)
+		*--at = ' ';
+	add_bytes(line, at, (size_t)(text + sizeof(text) - at));
+}
+
+static bool is_plain(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f;
+}
+
+/* A name as one word of a line: what is no printable ASCII or UTF-8, and white space, becomes "?". */
+static void add_word(struct line *line, const char *text)
+{
+	const unsigned char *p = (const unsigned char *)(text && *text ? text : "?");
+
+	while (*p) {
+		const unsigned char *start = p;
+		size_t length;
+
+		while (is_plain(*p))
+			p++;
+		add_bytes(line, (const char *)start, (size_t)(p - start));
+		if (!*p)
+			break;
+		length = cp_utf8_length(p);
+		if (length < 2)
+			add_bytes(line, "?", 1);
+		else
+			add_bytes(line, (const char *)p, length);
+		p += length ? length : 1;
+	}
+}
+
+static void add_place(struct line *line, const struct cp_record *r)
+{
+	add_word(line, r->name);
+	if (r->details && r->details->has_offset) {
+		add(line, "+0x");
+		add_hex(line, r->details->offset, 1);
+	}
+	add(line, " ");
+	add_word(line, r->file);
+	add(line, ":");
+	add_decimal(line, r->file ? r->line : 0, 1);
+	add(line, " ");
+	add(line, kind_name(r));
+	if (r->outer) {
+		add(line, " in ");
+		add_word(line, r->outer);
+	}
+	if (r->details && r->details->patches) {
+		add(line, " for 0x");
+		add_hex(line, r->details->patches, 1);
+	}
+	add(line, "\n");
+}
+
+/* What is inlined at a symbolized address, innermost first, one line each, as `cprobe list` shows copies. */
+static void add_inlines(struct line *line, const struct cp_record *r)
+{
+	const struct cp_details *d = r->details;
+	const char *file = r->file;
+	unsigned int number = r->line;
+
+	for (size_t i = 0; i < d->inline_count; i++) {
+		add(line, "0x");
+		add_hex(line, r->address, 16);
+		add(line, " ");
+		add_word(line, d->inlines[i].name);
+		add(line, " ");
+		add_word(line, file);
+		add(line, ":");
+		add_decimal(line, file ? number : 0, 1);
+		add(line, " inlined in ");
+		add_word(line, i + 1 < d->inline_count ? d->inlines[i + 1].name : r->name);
+		add(line, "\n");
+		file = d->inlines[i].call_file;
+		number = d->inlines[i].call_line;
+	}
+}
+
+/* OFFSET SIZE NAME TYPE: what a type has instead of an address and a file. */
+static void add_layout(struct line *line, const struct cp_record *r)
+{
+	const struct cp_details *d = r->details;
+
+	add_decimal(line, r->kind == CP_KIND_FIELD ? r->address : 0, 6);
+	add(line, " ");
+	add_decimal(line, r->size, 6);
+	add(line, " ");
+	add_word(line, r->name);
+	add(line, " ");
+	for (const char *p = d && d->type ? d->type : "?"; *p; p++)
+		add_bytes(line, (unsigned char)*p < 0x20 ? "?" : p, 1);
+	if (d && d->bit_size) {
+		add(line, " : ");
+		add_decimal(line, d->bit_size, 1);
+		add(line, " at bit ");
+		add_decimal(line, d->bit_offset, 1);
+	}
+	add(line, "\n");
+}
+
+static void add_text(struct line *line, const struct cp_record *r)
+{
+	struct cp_record outer;
+
+	if (is_layout(r)) {
+		add_layout(line, r);
+		return;
+	}
+	outer = *r;
+	if (r->details && r->details->inline_count) {
+		const struct cp_inline *last = &r->details->inlines[r->details->inline_count - 1];
+
+		add_inlines(line, r);
+		outer.file = last->call_file;
+		outer.line = last->call_line;
+	}
+	add(line, "0x");
+	add_hex(line, r->address, 16);
+	add(line, " ");
+	add_place(line, &outer);
+}
+
+static void add_gdb(struct line *line, const struct cp_record *r, bool again)
+{
+	bool breaks = !is_layout(r) && r->kind != CP_KIND_OBJECT;
+
+	add(line, again && breaks ? "# also " : "# ");
+	if (is_layout(r)) {
+		add_layout(line, r);
+		return;
+	}
+	add_place(line, r);
+	/* Two breakpoints at one address would stop once and count twice. */
+	if (breaks && !again) {
+		add(line, "break *0x");
+		/* An alternative's instruction never runs where it lies. */
+		add_hex(line, r->details && r->details->patches ? r->details->patches : r->address, 1);
+		add(line, "\n");
+	}
+}
+
+void cp_record_print(FILE *out, const struct cp_record *record, enum cp_format format)
+{
+	const struct cp_records one = { .items = (struct cp_record *)(uintptr_t)record, .count = 1 };
+
+	cp_records_print(out, &one, format);
+}
+
+void cp_records_print(FILE *out, const struct cp_records *records, enum cp_format format)
+{
+	struct line line;
+
+	line.out = out;
+	line.used = 0;
+	for (size_t i = 0; i < records->count; i++) {
+		const struct cp_record *r = &records->items[i];
+
+		if (format == CP_FORMAT_JSON)
+			print_json(out, r);
+		else if (format == CP_FORMAT_GDB)
+			add_gdb(&line, r, i && r[-1].address == r->address);
+		else
+			add_text(&line, r);
+	}
+	flush(&line);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A branch guards the instruction when one of its ways always leads there and the other may end elsewhere. So: find
+ * the blocks from which the function can end without passing the guarded block ("avoiding"). Walk back from the
+ * guarded block through blocks that cannot avoid it; the branches of those that can are the guards.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "code/check.h"
+#include "code/flow.h"
+#include "code/trace.h"
+
+/* How deep joins of joins are followed, and how many ways may meet in one. */
+#define MAX_JOINS 4
+#define MAX_WAYS 8
+
+struct walk {
+	struct cp_trace trace;
+	bool *branch_found;	/* by instruction: each branch is reported once */
+	struct cp_error *(*found)(void *context, const struct cp_check *check);
+	void *context;
+	uint64_t guarded;
+	const uint64_t *siblings;	/* all places of the same message, the guarded one too */
+	size_t sibling_count;
+	size_t *count;
+};
+
+/* Marks, backward from the blocks marked already, all blocks that lead to them; never passes through a barrier. */
+static void spread_back(const struct cp_flow *flow, bool *mark, size_t *stack, const bool *barrier)
+{
+	size_t depth = 0;
+
+	for (size_t b = 0; b < flow->block_count; b++) {
+		if (mark[b])
+			stack[depth++] = b;
+	}
+	while (depth) {
+		const struct cp_flow_block *block = &flow->blocks[stack[--depth]];
+
+		for (size_t p = 0; p < block->predecessor_count; p++) {
+			size_t from = flow->predecessors[block->first_predecessor + p];
+
+			if (!(barrier && barrier[from]) && !mark[from]) {
+				mark[from] = true;
+				stack[depth++] = from;
+			}
+		}
+	}
+}
+
+static struct cp_error *report_branch(struct walk *w, size_t branch, int joins);
+
+static struct cp_error *report_check(struct walk *w, const struct cp_check *check)
+{
+	++*w->count;
+	return w->found(w->context, check);
+}
+
+/* A constant came along this way to a join: the branches that chose the way are the guards. */
+static struct cp_error *report_way(struct walk *w, size_t block, int joins)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	const struct cp_flow_block *from = &flow->blocks[block];
+	struct cp_error *error = NULL;
+
+	if (flow->insns[from->last].kind == CP_FLOW_BRANCH)
+		return report_branch(w, from->last, joins + 1);
+	for (size_t p = 0; p < from->predecessor_count && !error; p++) {
+		size_t last = flow->blocks[flow->predecessors[from->first_predecessor + p]].last;
+
+		if (flow->insns[last].kind == CP_FLOW_BRANCH)
+			error = report_branch(w, last, joins + 1);
+	}
+	return error;
+}
+
+/*
+ * Unoptimised `if (!(a && b))` under __builtin_expect: the outcome was put in a register or a stack slot, in blocks
+ * that the tests of a and b lead to. Those tests are the guards, if every way to the join is understood (*known) and
+ * one of them says more than the branch itself (*helps). Reports only when told to, so that a first pass can ask.
+ */
+static struct cp_error *each_way(struct walk *w, size_t join, const struct cp_trace_need *need,
+	const struct cp_check *check, int joins, bool report, bool *known, bool *helps)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	const struct cp_flow_block *block = &flow->blocks[join];
+	struct cp_error *error = NULL;
+
+	*known = joins < MAX_JOINS && block->predecessor_count <= MAX_WAYS;
+	for (size_t p = 0; p < block->predecessor_count && *known && !error; p++) {
+		size_t from = flow->predecessors[block->first_predecessor + p], next;
+		struct cp_trace_need rest = *need;
+		struct cp_check check_here = *check;
+
+		switch (cp_trace_block(&w->trace, from, &rest, &check_here, &next)) {
+		case CP_TRACE_CONSTANT:
+			*helps = true;
+			error = report ? report_way(w, from, joins) : NULL;
+			break;
+		case CP_TRACE_VALUE:
+			*helps |= check_here.variable_size != 0;
+			error = report ? report_check(w, &check_here) : NULL;
+			break;
+		case CP_TRACE_JOIN:
+			*helps |= check_here.variable_size != 0;
+			if (!check_here.variable_size)
+				error = each_way(w, next, &rest, &check_here, joins + 1, report, known, helps);
+			else if (report)
+				error = report_check(w, &check_here);
+			break;
+		default:
+			*known = false;
+		}
+	}
+	return error;
+}
+
+static struct cp_error *report_branch(struct walk *w, size_t branch, int joins)
+{
+	uint64_t address = w->trace.flow->insns[branch].address;
+	struct cp_check check = { .address = address, .branch = address, .guards = w->guarded };
+	struct cp_trace_need need;
+	struct cp_error *error;
+	size_t join;
+	bool known, helps = false;
+
+	if (w->branch_found[branch])
+		return NULL;
+	w->branch_found[branch] = true;
+	need = cp_trace_branch(&w->trace, branch);
+	if (cp_trace_back(&w->trace, branch, &need, &check, &join) == CP_TRACE_JOIN && !check.variable_size) {
+		error = each_way(w, join, &need, &check, joins, false, &known, &helps);
+		if (error)
+			return error;
+		if (known && helps)
+			return each_way(w, join, &need, &check, joins, true, &known, &helps);
+	}
+	return report_check(w, &check);
+}
+
+/* `printf(x ? "a" : "b")` chooses by cmov: the test before it is the guard. */
+static struct cp_error *report_cmov(struct walk *w, size_t at)
+{
+	const struct cp_flow_block *block = &w->trace.flow->blocks[w->trace.flow->insns[at].block];
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	ZydisRegister reg;
+
+	if (!cp_decode(w->trace.code, w->trace.flow->insns[at].part, w->trace.flow->insns[at].address, &insn, operands) ||
+		operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return NULL;
+	reg = cp_widest(w->trace.code, operands[0].reg.value);
+	for (size_t i = at + 1; i <= block->last && w->trace.flow->insns[i].kind == CP_FLOW_NEXT; i++) {
+		const struct cp_flow_insn *next = &w->trace.flow->insns[i];
+
+		if (!cp_decode(w->trace.code, next->part, next->address, &insn, operands))
+			return NULL;
+		if (insn.meta.category != ZYDIS_CATEGORY_CMOV)
+			continue;
+		for (int o = 0; o < insn.operand_count_visible; o++) {
+			if (operands[o].type == ZYDIS_OPERAND_TYPE_REGISTER && cp_widest(w->trace.code, operands[o].reg.value) == reg)
+				return report_branch(w, i, 0);
+		}
+	}
+	return NULL;
+}
+
+/* The guards, given which blocks can avoid the guarded one. `stack` and `seen` have room for every block. */
+static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avoiding, bool *seen,
+	const bool *targets, size_t *stack)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	size_t depth = 0;
+
+	stack[depth++] = target;
+	seen[target] = true;
+	while (depth) {
+		const struct cp_flow_block *block = &flow->blocks[stack[--depth]];
+
+		for (size_t p = 0; p < block->predecessor_count; p++) {
+			size_t from = flow->predecessors[block->first_predecessor + p];
+			size_t last = flow->blocks[from].last;
+
+			if (avoiding[from] && flow->insns[last].kind == CP_FLOW_BRANCH) {
+				struct cp_error *error = report_branch(w, last, 0);
+
+				if (error)
+					return error;
+			} else if (!avoiding[from] && !targets[from] && !seen[from]) {
+				seen[from] = true;
+				stack[depth++] = from;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* The end of a function whose stack was smashed: the canary's test before a tail call decides nothing. */
+static bool is_stack_check(const struct walk *w, const struct cp_flow_block *block)
+{
+	const struct cp_flow_insn *last = &w->trace.flow->insns[block->last];
+	const struct cp_symbol *symbol = last->target ? cp_symbols_at(&w->trace.program->symbols, last->target, true) : NULL;
+
+	return symbol && symbol->address == last->target && !strncmp(symbol->name, "__stack_chk_fail", 16);
+}
+
+static struct cp_error *find_guards(struct walk *w, size_t insn)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	size_t target = flow->insns[insn].block, n = flow->block_count;
+	bool *leads = calloc(n, sizeof(*leads)), *avoiding = calloc(n, sizeof(*avoiding)), *seen = calloc(n, sizeof(*seen));
+	bool *targets = calloc(n, sizeof(*targets));	/* compilers copy the tail of a function, and the message with it */
+	size_t *stack = calloc(n, sizeof(*stack));
+	struct cp_error *error = &cp_error_no_memory;
+	bool ends = false;
+
+	if (!leads || !avoiding || !seen || !stack || !targets)
+		goto out;
+	targets[target] = leads[target] = true;
+	for (size_t i = 0; i < w->sibling_count; i++) {
+		size_t sibling = cp_flow_insn_at(flow, w->siblings[i]);
+
+		if (sibling != CP_FLOW_NONE)
+			targets[flow->insns[sibling].block] = leads[flow->insns[sibling].block] = true;
+	}
+	spread_back(flow, leads, stack, NULL);
+	for (size_t b = 0; b < n; b++) {
+		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
+
+		ends |= end;
+		avoiding[b] = !targets[b] && (!leads[b] || end) && !is_stack_check(w, &flow->blocks[b]);
+	}
+	spread_back(flow, avoiding, stack, targets);
+	error = report_cmov(w, insn);
+	if (!error)
+		error = walk_back(w, target, avoiding, seen, targets, stack);
+	if (error || *w->count || ends)
+		goto out;
+	/* In a function that never ends nothing avoids anything: take the branches right before the guarded block. */
+	for (size_t p = 0; p < flow->blocks[target].predecessor_count && !error; p++) {
+		size_t last = flow->blocks[flow->predecessors[flow->blocks[target].first_predecessor + p]].last;
+
+		if (flow->insns[last].kind == CP_FLOW_BRANCH)
+			error = report_branch(w, last, 0);
+	}
+out:
+	free(leads);
+	free(targets);
+	free(avoiding);
+	free(seen);
+	free(stack);
+	return error;
+}
+
+struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code *code, uint64_t address,
+	const uint64_t *siblings, size_t sibling_count, struct cp_error *(*found)(void *context, const struct cp_check *check),
+	void *context, size_t *count)
+{
+	struct cp_flow flow;
+	struct walk w = { .trace = { program, code, &flow }, .found = found, .context = context,
+		.guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
+	struct cp_error *error;
+	size_t insn;
+
+	*count = 0;
+	error = cp_flow_build(program, code, address, &flow);
+	insn = error ? CP_FLOW_NONE : cp_flow_insn_at(&flow, address);
+	if (insn != CP_FLOW_NONE) {
+		w.branch_found = calloc(flow.insn_count, sizeof(*w.branch_found));
+		error = w.branch_found ? find_guards(&w, insn) : &cp_error_no_memory;
+		free(w.branch_found);
+	}
+	cp_flow_deinit(&flow);
+	return error;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tests that guard an instruction: where a debugger must stop to make the outcome another one. */
+#ifndef CPROBE_CHECK_H
+#define CPROBE_CHECK_H
+
+#include "code/code.h"
+
+struct cp_check {
+	uint64_t address;	/* first instruction of the test: the load that feeds the compare, or the compare */
+	uint64_t branch;	/* the conditional branch whose outcome leads to the guarded instruction */
+	uint64_t guards;	/* the guarded instruction */
+	const char *variable;	/* symbol that the test reads from memory, or NULL */
+	uint64_t variable_address;	/* where it reads: within the variable, that of the tested field; 0 unknown */
+	unsigned int variable_size;	/* bytes it reads there; 0: it reads no memory */
+};
+
+/*
+ * Call `found` for each conditional branch on whose outcome it directly depends whether the instruction is reached.
+ * Compilers copy code: `siblings` are all places of the same message, and a branch that leads to one or the other of
+ * them guards none. *count: how many calls.
+ */
+struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code *code, uint64_t address,
+	const uint64_t *siblings, size_t sibling_count, struct cp_error *(*found)(void *context, const struct cp_check *check),
+	void *context, size_t *count);
+
+#endif

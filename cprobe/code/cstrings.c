@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "code/fmtmatch.h"
+#include "code/cstrings.h"
+#include "base/utf8.h"
+
+/* A string is not looked back for longer than this: data without NULs is no string. */
+#define LONGEST_STRING 65536
+
+struct area {
+	const char *bytes;
+	uint64_t size, address;
+};
+
+struct found {
+	struct cp_string *items;
+	size_t count;
+	unsigned int score;
+};
+
+/* ASCII that text is made of; 1 begins printk's level prefix. */
+static bool is_text(unsigned char c)
+{
+	return (c >= 0x20 && c < 0x7f) || c == 1 || (c >= '\a' && c <= '\r') || c == 0x1b;
+}
+
+/* How long the character of text is that ends before an offset; 0: none does, such as where a jump table ends. */
+static uint64_t text_before(const struct area *area, uint64_t at)
+{
+	const unsigned char *end = (const unsigned char *)area->bytes + at;
+
+	if (at && is_text(end[-1]))
+		return 1;
+	for (size_t length = 2; length <= 4 && length <= at; length++) {
+		if (cp_utf8_length(end - length) == length)
+			return length;
+	}
+	return 0;
+}
+
+/* The bounds of the string around an offset; false when it does not end inside the area. */
+static bool bounds(const struct area *area, uint64_t at, uint64_t *start, uint64_t *end)
+{
+	uint64_t first = at, length;
+	const char *nul = memchr(area->bytes + at, 0, area->size - at);
+
+	if (!nul)
+		return false;
+	while (at - first < LONGEST_STRING && (length = text_before(area, first)))
+		first -= length;
+	*start = first;
+	*end = (uint64_t)(nul - area->bytes);
+	return true;
+}
+
+static struct cp_error *add(struct found *found, const struct area *area, uint64_t start, uint64_t place)
+{
+	struct cp_string *items = cp_grow(found->items, found->count, sizeof(*items));
+
+	if (!items)
+		return &cp_error_no_memory;
+	found->items = items;
+	items[found->count++] = (struct cp_string){ area->address + start, area->address + place, area->bytes + start };
+	return NULL;
+}
+
+static struct cp_error *find_literal(const struct area *area, const char *text, struct found *found)
+{
+	size_t length = strlen(text);
+	uint64_t at = 0;
+
+	while (at < area->size) {
+		const char *hit = memmem(area->bytes + at, area->size - at, text, length);
+		uint64_t start, end, place;
+		struct cp_error *error;
+
+		if (!hit)
+			return NULL;
+		place = (uint64_t)(hit - area->bytes);
+		if (!bounds(area, place, &start, &end))
+			return NULL;
+		/* The last occurrence in the string: a pointer up to there prints the text. */
+		while ((hit = memmem(area->bytes + place + 1, end - place - 1, text, length)))
+			place = (uint64_t)(hit - area->bytes);
+		error = add(found, area, start, place);
+		if (error)
+			return error;
+		at = end + 1;
+	}
+	return NULL;
+}
+
+static uint32_t run_hash(const char *p)
+{
+	return (cp_read32((const uint8_t *)p) * 2654435761u) >> 16;
+}
+
+/* Strings that share a run of CP_FORMAT_RUN characters with the text, and hold a conversion: is it their output? */
+static struct cp_error *find_formats(const struct area *area, const char *text, struct found *found)
+{
+	static uint8_t runs[65536];
+	size_t length = strlen(text);
+
+	_Static_assert(CP_FORMAT_RUN == 4, "run_hash reads four characters");
+	memset(runs, 0, sizeof(runs));
+	for (size_t i = 0; i + CP_FORMAT_RUN <= length; i++)
+		runs[run_hash(text + i)] = 1;
+	for (uint64_t at = 0; at + CP_FORMAT_RUN <= area->size; at++) {
+		uint64_t start, end;
+		size_t place;
+		unsigned int score;
+		struct cp_error *error;
+
+		if (!runs[run_hash(area->bytes + at)])
+			continue;
+		if (!memmem(text, length, area->bytes + at, CP_FORMAT_RUN) || !bounds(area, at, &start, &end))
+			continue;
+		if (memchr(area->bytes + start, '%', end - start) &&
+			cp_format_match(area->bytes + start, end - start, text, &place, &score) && score >= found->score) {
+			if (score > found->score)
+				found->count = 0;
+			found->score = score;
+			error = add(found, area, start, start + place);
+			if (error)
+				return error;
+		}
+		at = end;
+	}
+	return NULL;
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct cp_string *a = left, *b = right;
+
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+/*
+ * All data that is loaded, of sections that are code or of those that are not (small kernels link .rodata into .text);
+ * without sections, everything that is loaded.
+ */
+static struct cp_error *each_area(const struct cp_image *image, const char *text, bool code, struct found *found,
+	struct cp_error *(*search)(const struct area *area, const char *text, struct found *found))
+{
+	struct cp_error *error = NULL;
+
+	for (size_t i = 1; i < image->section_count && !error; i++) {
+		const struct cp_section *s = &image->sections[i];
+		struct area area = { (const char *)cp_section_bytes(image, s), s->size, s->address };
+
+		if ((s->flags & SHF_ALLOC) && !(s->flags & SHF_EXECINSTR) == !code && !(s->flags & SHF_COMPRESSED) &&
+			s->type == SHT_PROGBITS && s->size && strncmp(s->name, ".BTF", 4) && strncmp(s->name, ".orc_", 5))
+			error = search(&area, text, found);
+	}
+	for (size_t i = 0; i < image->segment_count && !error && !image->section_count; i++) {
+		const struct cp_segment *s = &image->segments[i];
+		struct area area = { (const char *)image->data + s->offset, s->filesz, s->vaddr };
+
+		if (s->type == PT_LOAD && s->filesz)
+			error = search(&area, text, found);
+	}
+	return error;
+}
+
+struct cp_error *cp_strings_find(const struct cp_image *image, const char *text, struct cp_string **ret, size_t *count)
+{
+	struct found found = { 0 };
+	struct cp_error *error = each_area(image, text, false, &found, find_literal);
+
+	if (!error && !found.count)
+		error = each_area(image, text, true, &found, find_literal);
+	if (!error && !found.count)
+		error = each_area(image, text, false, &found, find_formats);
+	if (!error && !found.count)
+		error = each_area(image, text, true, &found, find_formats);
+	if (error) {
+		free(found.items);
+		return error;
+	}
+	if (found.count)
+		qsort(found.items, found.count, sizeof(*found.items), compare);
+	*ret = found.items;
+	*count = found.count;
+	return NULL;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "code/flow.h"
+#include "dwarf/units.h"
+
+/* Larger functions are generated tables, and a hostile symbol may claim the whole file. */
+#define LARGEST_FUNCTION ((uint64_t)1 << 20)
+
+/* Where no symbol says how large a function is, this much code on both sides is looked at. */
+#define GUESSED_REACH ((uint64_t)32 << 10)
+
+/* Decoding that begins between two instructions falls into step within this many bytes, or begins a byte later. */
+#define MAX_SHIFT 16
+#define MAX_RANGES 16
+
+struct range {
+	uint64_t start, end;
+};
+
+struct ranges {
+	struct range items[MAX_RANGES];
+	size_t count;
+};
+
+static void add_range(struct ranges *ranges, uint64_t start, uint64_t end)
+{
+	if (start >= end || end - start > LARGEST_FUNCTION || ranges->count == MAX_RANGES)
+		return;
+	for (size_t i = 0; i < ranges->count; i++) {
+		if (start < ranges->items[i].end && ranges->items[i].start < end)
+			return;
+	}
+	ranges->items[ranges->count++] = (struct range){ start, end };
+}
+
+static struct cp_error *ranges_by_dwarf(struct cp_program *program, uint64_t address, struct ranges *ranges)
+{
+	struct cp_units *units;
+	struct cp_unit *unit = NULL;
+	struct cp_error *error = cp_program_units(program, &units);
+	Dwarf_Addr base, low, high;
+	ptrdiff_t at = 0;
+	bool found = false;
+	Dwarf_Die die;
+
+	if (error || !units)
+		return error;
+	error = cp_units_at(units, address, &unit);
+	if (!error && unit)
+		error = cp_unit_function_at(unit, address, &die, &found);
+	while (!error && found && (at = dwarf_ranges(&die, at, &base, &low, &high)) > 0)
+		add_range(ranges, low, high);
+	return error;
+}
+
+/* The symbol's own range and those of its .cold part or of what it is the .cold part of. */
+static void ranges_by_symbols(const struct cp_program *program, uint64_t address, struct ranges *ranges)
+{
+	const struct cp_symbols *symbols = &program->symbols;
+	const struct cp_symbol *own = cp_symbols_at(symbols, address, true);
+	const char *cold;
+	size_t base;
+
+	if (!own || !own->size)
+		return;
+	add_range(ranges, own->address, own->address + own->size);
+	cold = strstr(own->name, ".cold");
+	base = cold ? (size_t)(cold - own->name) : strlen(own->name);
+	for (size_t i = 0; i < symbols->count; i++) {
+		const struct cp_symbol *s = &symbols->items[i];
+
+		if (s->type != STT_FUNC || !s->size || strncmp(s->name, own->name, base))
+			continue;
+		if (cold ? !s->name[base] : !strncmp(s->name + base, ".cold", 5))
+			add_range(ranges, s->address, s->address + s->size);
+	}
+}
+
+/* A kernel without symbols, or code that none covers: the code around the address, up to the next symbols. */
+static void guess_range(const struct cp_code *code, uint64_t address, struct ranges *ranges)
+{
+	struct cp_region region;
+
+	if (!cp_region_at(code, address, &region))
+		return;
+	if (address - region.start > GUESSED_REACH)
+		region.start = address - GUESSED_REACH;
+	if (region.end - address > GUESSED_REACH)
+		region.end = address + GUESSED_REACH;
+	add_range(ranges, region.start, region.end);
+}
+
+static void classify(const struct cp_code *code, struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands)
+{
+	ZyanU64 target = 0;
+
+	at->length = insn->length;
+	if (insn->operand_count_visible && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && operands[0].imm.is_relative &&
+		ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(insn, &operands[0], at->address, &target)))
+		at->target = cp_code_wrap(code, target);
+	switch (insn->meta.category) {
+	case ZYDIS_CATEGORY_COND_BR:
+		at->kind = CP_FLOW_BRANCH;
+		break;
+	case ZYDIS_CATEGORY_UNCOND_BR:
+		at->kind = CP_FLOW_JUMP;
+		break;
+	case ZYDIS_CATEGORY_CALL:
+		at->kind = CP_FLOW_CALL;
+		break;
+	case ZYDIS_CATEGORY_RET:
+		at->kind = CP_FLOW_END;
+		break;
+	default:
+		at->kind = CP_FLOW_NEXT;
+		at->trap = insn->mnemonic == ZYDIS_MNEMONIC_UD2;
+	}
+}
+
+static struct cp_error *decode(const struct cp_code *code, const struct ranges *ranges, struct cp_flow *flow)
+{
+	for (size_t r = 0; r < ranges->count; r++) {
+		uint64_t address = ranges->items[r].start;
+		struct cp_region region;
+
+		if (!cp_region_at(code, address, &region))
+			continue;
+		while (address < ranges->items[r].end && address - region.part->address < region.part->size) {
+			ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+			ZydisDecodedInstruction insn;
+			struct cp_flow_insn *insns = cp_grow(flow->insns, flow->insn_count, sizeof(*insns));
+
+			if (!insns)
+				return &cp_error_no_memory;
+			flow->insns = insns;
+			insns += flow->insn_count++;
+			memset(insns, 0, sizeof(*insns));
+			insns->address = address;
+			insns->part = region.part;
+			if (cp_decode(code, region.part, address, &insn, operands))
+				classify(code, insns, &insn, operands);
+			else
+				insns->length = 1;
+			address += insns->length;
+		}
+	}
+	return NULL;
+}
+
+static int compare_insns(const void *left, const void *right)
+{
+	const struct cp_flow_insn *a = left, *b = right;
+
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+size_t cp_flow_insn_at(const struct cp_flow *flow, uint64_t address)
+{
+	size_t low = 0, high = flow->insn_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (flow->insns[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < flow->insn_count && flow->insns[low].address == address ? low : CP_FLOW_NONE;
+}
+
+/* A function without a return and without a jump out of itself does not come back. */
+static bool never_returns(const struct cp_code *code, uint64_t function)
+{
+	const struct cp_symbol *symbol = cp_symbols_at(&code->program->symbols, function, true);
+	uint64_t address = function, end;
+	struct cp_region region;
+
+	if (!symbol || symbol->address != function || !symbol->size || symbol->size > LARGEST_FUNCTION ||
+		!cp_region_at(code, function, &region))
+		return false;
+	end = function + symbol->size;
+	while (address < end && address - region.part->address < region.part->size) {
+		struct cp_flow_insn insn = { .address = address };
+		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+		ZydisDecodedInstruction decoded;
+
+		if (!cp_decode(code, region.part, address, &decoded, operands))
+			return false;
+		classify(code, &insn, &decoded, operands);
+		if (insn.kind == CP_FLOW_END || ((insn.kind == CP_FLOW_JUMP || insn.kind == CP_FLOW_BRANCH) &&
+			(insn.target < function || insn.target >= end)))
+			return false;
+		address += decoded.length;
+	}
+	return true;
+}
+
+/* Between two blocks: nops and int3 that only align the second. */
+static bool is_padding(const struct cp_code *code, const struct cp_flow_insn *at)
+{
+	ZydisDecodedInstruction insn;
+
+	return cp_decode(code, at->part, at->address, &insn, NULL) && !at->leader &&
+		(insn.mnemonic == ZYDIS_MNEMONIC_NOP || insn.mnemonic == ZYDIS_MNEMONIC_INT3);
+}
+
+static void find_leaders(const struct cp_code *code, struct cp_flow *flow)
+{
+	for (size_t i = 0; i < flow->insn_count; i++) {
+		struct cp_flow_insn *insn = &flow->insns[i];
+		bool jumps = insn->kind == CP_FLOW_BRANCH || insn->kind == CP_FLOW_JUMP;
+		bool enters = flow->guessed && insn->kind == CP_FLOW_CALL;
+		size_t target = jumps || enters ? cp_flow_insn_at(flow, insn->target) : CP_FLOW_NONE;
+
+		if (target != CP_FLOW_NONE) {
+			flow->insns[target].leader = true;
+			flow->insns[target].entry |= enters;
+		}
+		if (i == 0 || flow->insns[i - 1].address + flow->insns[i - 1].length != insn->address)
+			insn->leader = true;
+		if (insn->kind != CP_FLOW_NEXT && insn->kind != CP_FLOW_CALL && i + 1 < flow->insn_count)
+			flow->insns[i + 1].leader = true;
+	}
+	/* Calls and traps after which only others' jumps arrive end their block; WARN's ud2 goes on. */
+	for (size_t i = 0; i < flow->insn_count; i++) {
+		struct cp_flow_insn *insn = &flow->insns[i];
+		size_t next = i + 1;
+		bool joined;
+
+		if (!insn->trap && insn->kind != CP_FLOW_CALL)
+			continue;
+		while (next < flow->insn_count && is_padding(code, &flow->insns[next]))
+			next++;
+		joined = next == flow->insn_count || flow->insns[next].leader;
+		if (joined && (insn->trap || (insn->kind == CP_FLOW_CALL && never_returns(code, insn->target))))
+			insn->kind = CP_FLOW_END;
+		if (insn->kind == CP_FLOW_END && i + 1 < flow->insn_count)
+			flow->insns[i + 1].leader = true;
+	}
+}
+
+static void add_successor(struct cp_flow *flow, struct cp_flow_block *block, size_t insn)
+{
+	if (insn < flow->insn_count)
+		block->successors[block->successor_count++] = flow->insns[insn].block;
+}
+
+static struct cp_error *make_blocks(struct cp_flow *flow)
+{
+	size_t edges = 0, b = 0;
+
+	for (size_t i = 0; i < flow->insn_count; i++)
+		flow->block_count += flow->insns[i].leader;
+	flow->blocks = calloc(flow->block_count + 1, sizeof(*flow->blocks));
+	flow->predecessors = calloc(2 * flow->block_count + 1, sizeof(*flow->predecessors));
+	if (!flow->blocks || !flow->predecessors)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < flow->insn_count; i++) {
+		if (flow->insns[i].leader)
+			flow->blocks[b++].first = i;
+		flow->insns[i].block = b - 1;
+		flow->blocks[b - 1].last = i;
+	}
+	for (b = 0; b < flow->block_count; b++) {
+		struct cp_flow_block *block = &flow->blocks[b];
+		const struct cp_flow_insn *last = &flow->insns[block->last];
+		bool adjacent = block->last + 1 < flow->insn_count && !last[1].entry &&
+			last[1].address == last->address + last->length;
+
+		if (last->kind == CP_FLOW_BRANCH || last->kind == CP_FLOW_JUMP)
+			add_successor(flow, block, cp_flow_insn_at(flow, last->target));
+		if (last->kind != CP_FLOW_JUMP && last->kind != CP_FLOW_END && adjacent)
+			add_successor(flow, block, block->last + 1);
+		for (int s = 0; s < block->successor_count; s++)
+			flow->blocks[block->successors[s]].predecessor_count++;
+	}
+	for (b = 0; b < flow->block_count; b++) {
+		flow->blocks[b].first_predecessor = edges;
+		edges += flow->blocks[b].predecessor_count;
+		flow->blocks[b].predecessor_count = 0;
+	}
+	for (b = 0; b < flow->block_count; b++) {
+		for (int s = 0; s < flow->blocks[b].successor_count; s++) {
+			struct cp_flow_block *to = &flow->blocks[flow->blocks[b].successors[s]];
+
+			flow->predecessors[to->first_predecessor + to->predecessor_count++] = b;
+		}
+	}
+	return NULL;
+}
+
+struct cp_error *cp_flow_build(struct cp_program *program, const struct cp_code *code, uint64_t address,
+	struct cp_flow *ret)
+{
+	struct ranges ranges = { .count = 0 };
+	struct cp_error *error;
+
+	memset(ret, 0, sizeof(*ret));
+	error = ranges_by_dwarf(program, address, &ranges);
+	if (error)
+		return error;
+	ranges_by_symbols(program, address, &ranges);
+	ret->guessed = !ranges.count;
+	if (ret->guessed)
+		guess_range(code, address, &ranges);
+	for (int shift = 0; shift < (ret->guessed ? MAX_SHIFT : 1); shift++) {
+		ret->insn_count = 0;
+		error = decode(code, &ranges, ret);
+		if (error || !ret->insn_count)
+			return error;
+		qsort(ret->insns, ret->insn_count, sizeof(*ret->insns), compare_insns);
+		if (cp_flow_insn_at(ret, address) != CP_FLOW_NONE)
+			break;
+		ranges.items[0].start++;
+	}
+	find_leaders(code, ret);
+	return make_blocks(ret);
+}
+
+void cp_flow_deinit(struct cp_flow *flow)
+{
+	free(flow->insns);
+	free(flow->blocks);
+	free(flow->predecessors);
+	memset(flow, 0, sizeof(*flow));
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/verb.h"
+
+static struct cp_error *one_place(struct cp_program *program, char *place, struct cp_records *records)
+{
+	char *colon = strrchr(place, ':'), *end;
+	struct cp_error *error;
+	unsigned long line;
+
+	errno = 0;
+	line = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
+	if (!line || errno || *end || line > UINT_MAX || colon == place)
+		return cp_error_create(CP_ERROR_USAGE, "line: \"%s\": give FILE:LINE, such as local_apic.c:547", place);
+	*colon = 0;
+	error = cp_find_line(program, place, (unsigned int)line, records);
+	*colon = ':';
+	return error;
+}
+
+static struct cp_error *run(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
+	int *status)
+{
+	struct cp_error *error = NULL;
+
+	(void)status;
+	for (int i = 0; i < options->arg_count && !error; i++)
+		error = one_place(program, options->args[i], records);
+	return error;
+}
+
+const struct cp_verb cp_verb_line = {
+	.name = "line", .usage = "KERNEL FILE:LINE...", .min_args = 1, .max_args = -1, .run = run,
+	.help = "Where the code of a line begins, in every function and copy that has it; FILE is a glob on the path's tail.",
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "command/verb.h"
+
+const struct cp_verb *const cp_verbs[] = {
+	&cp_verb_info,
+	&cp_verb_list,
+	&cp_verb_find,
+	&cp_verb_line,
+	&cp_verb_symbol,
+	&cp_verb_type,
+	&cp_verb_symbolize,
+	NULL,
+};
+
+void cp_complain(const char *format, ...)
+{
+	va_list ap;
+
+	fputs("cprobe: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	putc('\n', stderr);
+}

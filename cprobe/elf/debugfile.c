@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <elf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "elf/debugfile.h"
+
+uint32_t cp_debuglink_crc(const uint8_t *bytes, uint64_t size)
+{
+	static uint32_t tables[8][256];
+	uint32_t crc = 0xffffffff;
+
+	if (!tables[0][1]) {
+		for (uint32_t i = 0; i < 256; i++) {
+			uint32_t value = i;
+
+			for (int bit = 0; bit < 8; bit++)
+				value = value >> 1 ^ (value & 1 ? 0xedb88320 : 0);
+			tables[0][i] = value;
+		}
+		for (uint32_t i = 0; i < 256; i++) {
+			for (int t = 1; t < 8; t++)
+				tables[t][i] = tables[t - 1][i] >> 8 ^ tables[0][tables[t - 1][i] & 0xff];
+		}
+	}
+	for (; size >= 8; bytes += 8, size -= 8) {
+		uint32_t low = crc ^ cp_read32(bytes), high = cp_read32(bytes + 4);
+
+		crc = tables[7][low & 0xff] ^ tables[6][low >> 8 & 0xff] ^ tables[5][low >> 16 & 0xff] ^ tables[4][low >> 24] ^
+			tables[3][high & 0xff] ^ tables[2][high >> 8 & 0xff] ^ tables[1][high >> 16 & 0xff] ^ tables[0][high >> 24];
+	}
+	while (size--)
+		crc = crc >> 8 ^ tables[0][(crc ^ *bytes++) & 0xff];
+	return ~crc;
+}
+
+/* Equal build-ids: the right file, without reading all of it for the CRC. */
+static bool same_build_id(const struct cp_image *a, const struct cp_image *b)
+{
+	struct cp_note left, right;
+
+	return cp_image_note(a, ELF_NOTE_GNU, NT_GNU_BUILD_ID, &left) &&
+		cp_image_note(b, ELF_NOTE_GNU, NT_GNU_BUILD_ID, &right) && left.desc_size > 0 &&
+		left.desc_size == right.desc_size && !memcmp(left.desc, right.desc, left.desc_size);
+}
+
+/* Open a candidate; a missing one is no error, *ret stays NULL. */
+static struct cp_error *open_candidate(const struct cp_image *image, const char *path, const uint32_t *crc,
+	struct cp_image **ret, char **why)
+{
+	struct cp_image *found = NULL;
+	struct cp_error *error;
+
+	if (access(path, R_OK))
+		return NULL;
+	error = cp_image_open(path, &found);
+	if (error)
+		return error->code == CP_ERROR_NO_MEMORY ? error : (cp_error_destroy(error), NULL);
+	if (crc && !same_build_id(image, found) && cp_debuglink_crc(found->data, found->size) != *crc) {
+		cp_image_close(found);
+		free(*why);
+		if (asprintf(why, "%s is not the debug file of %s: its CRC differs from .gnu_debuglink's", path, image->path) < 0)
+			return *why = NULL, &cp_error_no_memory;
+		return NULL;
+	}
+	*ret = found;
+	return NULL;
+}
+
+static struct cp_error *try_path(const struct cp_image *image, const uint32_t *crc, struct cp_image **ret, char **why,
+	const char *folder, const char *middle, const char *name)
+{
+	struct cp_error *error;
+	char *path;
+
+	if (*ret)
+		return NULL;
+	if (asprintf(&path, "%s%s%s", folder, middle, name) < 0)
+		return &cp_error_no_memory;
+	error = open_candidate(image, path, crc, ret, why);
+	free(path);
+	return error;
+}
+
+static struct cp_error *by_build_id(const struct cp_image *image, const char *folder, struct cp_image **ret, char **why)
+{
+	struct cp_note note;
+	char name[3 + 2 * 64 + 8], *out = name;
+
+	if (!cp_image_note(image, ELF_NOTE_GNU, NT_GNU_BUILD_ID, &note) || note.desc_size < 2 || note.desc_size > 64)
+		return NULL;
+	for (uint32_t i = 0; i < note.desc_size; i++)
+		out += sprintf(out, i == 0 ? "%02x/" : "%02x", note.desc[i]);
+	strcpy(out, ".debug");
+	return try_path(image, NULL, ret, why, folder, "/.build-id/", name);
+}
+
+/* The link's file name and CRC: a name, padding to four bytes, the CRC. */
+static bool read_debuglink(const struct cp_image *image, const char **name, uint32_t *crc)
+{
+	const struct cp_section *section = cp_image_section(image, ".gnu_debuglink");
+	const uint8_t *bytes = section ? cp_section_bytes(image, section) : NULL;
+	uint64_t length;
+
+	if (!bytes || !memchr(bytes, 0, section->size))
+		return false;
+	*name = (const char *)bytes;
+	length = (strlen(*name) + 1 + 3) / 4 * 4;
+	if (!**name || strchr(*name, '/') || section->size < 4 || length > section->size - 4)
+		return false;
+	*crc = cp_read32(bytes + length);
+	return true;
+}
+
+static struct cp_error *in_folders(const struct cp_image *image, const char *beside, const char *name,
+	const uint32_t *crc, struct cp_image **ret, char **why)
+{
+	const char *setting = getenv("CPROBE_DEBUG_DIR");
+	char *folders = strdup(setting ? setting : CP_DEBUG_DIR), *state = NULL;
+	struct cp_error *error = NULL;
+
+	if (!folders)
+		return &cp_error_no_memory;
+	for (char *f = strtok_r(folders, ":", &state); f && !error && !*ret; f = strtok_r(NULL, ":", &state)) {
+		if (!name) {
+			error = by_build_id(image, f, ret, why);
+		} else {
+			char *folder;
+
+			if (asprintf(&folder, "%s%s", f, beside) < 0)
+				error = &cp_error_no_memory;
+			else {
+				error = try_path(image, crc, ret, why, folder, "/", name);
+				free(folder);
+			}
+		}
+	}
+	free(folders);
+	return error;
+}
+
+struct cp_error *cp_debugfile_find(const struct cp_image *image, struct cp_image **ret, char **why)
+{
+	struct cp_error *error;
+	struct cp_image *found = NULL;
+	const char *name;
+	char *real, *slash, *said = NULL;
+	uint32_t crc;
+
+	error = in_folders(image, NULL, NULL, NULL, &found, &said);
+	if (!error && !found && read_debuglink(image, &name, &crc)) {
+		real = realpath(image->path, NULL);
+		slash = real ? strrchr(real, '/') : NULL;
+		if (slash) {
+			*slash = 0;
+			error = try_path(image, &crc, &found, &said, real, "/", name);
+			if (!error)
+				error = try_path(image, &crc, &found, &said, real, "/.debug/", name);
+			if (!error && !found)
+				error = in_folders(image, real, name, &crc, &found, &said);
+			if (!error && !found && !said && asprintf(&said, "%s of .gnu_debuglink is neither in %s, nor in its .debug, "
+				"nor under %s", name, real, CP_DEBUG_DIR) < 0)
+				error = &cp_error_no_memory;
+		}
+		free(real);
+	}
+	if (error || found || !why) {
+		free(said);
+		said = NULL;
+	}
+	if (error) {
+		cp_image_close(found);
+		return error;
+	}
+	if (why)
+		*why = said;
+	*ret = found;
+	return NULL;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An ELF file in memory: mapped privately, its header, segment and section tables copied out and checked against the
+ * file's size. No field of the file is believed: after cp_image_open() every section and segment that has bytes in
+ * the file lies inside it, and every section name ends inside its string table.
+ *
+ * Both classes, little-endian only. Addresses are virtual (VMA) unless a name says paddr.
+ */
+#ifndef CPROBE_IMAGE_H
+#define CPROBE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cprobe.h"
+
+struct cp_section {
+	const char *name;	/* in the mapped file */
+	uint32_t type, link, info;
+	uint64_t flags, address, offset, size, entsize;
+};
+
+struct cp_image {
+	char *path;
+	const uint8_t *data;	/* the mapping: `size` bytes, owned */
+	uint64_t size;
+	uint8_t elf_class, osabi;	/* ELFCLASS32 or 64; EI_OSABI */
+	uint16_t type, machine;
+	uint64_t entry;
+	struct cp_segment *segments;
+	size_t segment_count;
+	struct cp_section *sections;
+	size_t section_count;
+};
+
+/* On success *ret is the caller's until cp_image_close(); no file descriptor stays open. */
+struct cp_error *cp_image_open(const char *path, struct cp_image **ret);
+void cp_image_close(struct cp_image *image);
+
+/* The bytes of a section, or NULL when it has none in the file (NOBITS). */
+const uint8_t *cp_section_bytes(const struct cp_image *image, const struct cp_section *section);
+
+/* First section of that name, or NULL. */
+const struct cp_section *cp_image_section(const struct cp_image *image, const char *name);
+
+/* The allocated section that covers the address, or NULL. Per-CPU templates linked at 0 are passed over. */
+const struct cp_section *cp_image_section_at(const struct cp_image *image, uint64_t address);
+
+/*
+ * Bytes at a virtual address, as the file has them: NULL when no segment or section holds any there. *available says
+ * how many may be read from the returned pointer on.
+ */
+const uint8_t *cp_image_at(const struct cp_image *image, uint64_t address, uint64_t *available);
+
+/* Physical address of a virtual one by the loadable segments: false when no segment covers it. */
+bool cp_image_paddr(const struct cp_image *image, uint64_t address, uint64_t *ret);
+
+/* A note found in a PT_NOTE segment or SHT_NOTE section. `address` is 0 when the note is not loaded. */
+struct cp_note {
+	const uint8_t *desc;
+	uint32_t desc_size;
+	uint64_t address;	/* of desc, virtual */
+};
+
+/* First note of that owner and type whose size fields stay inside their segment. */
+bool cp_image_note(const struct cp_image *image, const char *owner, uint32_t type, struct cp_note *ret);
+
+/* Does the machine run x86 code (x86-64, i386)? Everything that decodes instructions asks. */
+bool cp_image_is_x86(const struct cp_image *image);
+
+/* Little-endian fields at any alignment. In the header because scans of all code read one a byte. */
+static inline uint16_t cp_read16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t cp_read32(const uint8_t *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t cp_read64(const uint8_t *p)
+{
+	return cp_read32(p) | (uint64_t)cp_read32(p + 4) << 32;
+}
+
+#endif

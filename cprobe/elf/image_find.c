@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Finding things in an image: sections, bytes at addresses, notes. Opening and checking it is image.c's. */
+#include <elf.h>
+#include <string.h>
+
+#include "elf/image.h"
+
+const uint8_t *cp_section_bytes(const struct cp_image *image, const struct cp_section *section)
+{
+	if (section->type == SHT_NOBITS || section->type == SHT_NULL)
+		return NULL;
+	return image->data + section->offset;
+}
+
+const struct cp_section *cp_image_section(const struct cp_image *image, const char *name)
+{
+	for (size_t i = 1; i < image->section_count; i++) {
+		if (!strcmp(image->sections[i].name, name))
+			return &image->sections[i];
+	}
+	return NULL;
+}
+
+const struct cp_section *cp_image_section_at(const struct cp_image *image, uint64_t address)
+{
+	for (size_t i = 1; i < image->section_count; i++) {
+		const struct cp_section *s = &image->sections[i];
+
+		if ((s->flags & SHF_ALLOC) && !(s->flags & SHF_TLS) && address >= s->address &&
+			address - s->address < s->size && (s->address || image->type == ET_DYN))
+			return s;
+	}
+	return NULL;
+}
+
+const uint8_t *cp_image_at(const struct cp_image *image, uint64_t address, uint64_t *available)
+{
+	const struct cp_section *section;
+
+	for (size_t i = 0; i < image->segment_count; i++) {
+		const struct cp_segment *s = &image->segments[i];
+
+		if (s->type != PT_LOAD || address < s->vaddr || address - s->vaddr >= s->filesz)
+			continue;
+		*available = s->filesz - (address - s->vaddr);
+		return image->data + s->offset + (address - s->vaddr);
+	}
+	section = cp_image_section_at(image, address);
+	if (!section || section->type == SHT_NOBITS)
+		return NULL;
+	*available = section->size - (address - section->address);
+	return image->data + section->offset + (address - section->address);
+}
+
+bool cp_image_paddr(const struct cp_image *image, uint64_t address, uint64_t *ret)
+{
+	for (size_t i = 0; i < image->segment_count; i++) {
+		const struct cp_segment *s = &image->segments[i];
+
+		if (s->type == PT_LOAD && address >= s->vaddr && address - s->vaddr < s->memsz) {
+			*ret = address - s->vaddr + s->paddr;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Walk one block of notes. Their alignment is 4 save in the rare 8-aligned blocks. */
+static bool find_note(const uint8_t *p, uint64_t size, uint64_t address, uint64_t align, const char *owner,
+	uint32_t type, struct cp_note *ret)
+{
+	uint64_t at = 0;
+
+	align = align == 8 ? 8 : 4;
+	while (size - at >= 12) {
+		uint64_t name_size = cp_read32(p + at), desc_size = cp_read32(p + at + 4);
+		uint64_t name_at = at + 12;
+		uint64_t desc_at = (name_at + name_size + align - 1) / align * align;
+
+		if (desc_at > size || desc_size > size - desc_at)
+			return false;
+		if (cp_read32(p + at + 8) == type && name_size == strlen(owner) + 1 &&
+			!memcmp(p + name_at, owner, name_size)) {
+			ret->desc = p + desc_at;
+			ret->desc_size = (uint32_t)desc_size;
+			ret->address = address ? address + desc_at : 0;
+			return true;
+		}
+		at = (desc_at + desc_size + align - 1) / align * align;
+		if (at > size)
+			return false;
+	}
+	return false;
+}
+
+bool cp_image_note(const struct cp_image *image, const char *owner, uint32_t type, struct cp_note *ret)
+{
+	for (size_t i = 0; i < image->segment_count; i++) {
+		const struct cp_segment *s = &image->segments[i];
+
+		if (s->type == PT_NOTE && s->filesz &&
+			find_note(image->data + s->offset, s->filesz, s->vaddr, s->align, owner, type, ret))
+			return true;
+	}
+	for (size_t i = 1; i < image->section_count; i++) {
+		const struct cp_section *s = &image->sections[i];
+
+		if (s->type == SHT_NOTE && find_note(image->data + s->offset, s->size,
+			s->flags & SHF_ALLOC ? s->address : 0, 4, owner, type, ret))
+			return true;
+	}
+	return false;
+}
