@@ -5,13 +5,13 @@
 
 # What it takes to build and run; A|B: either will do.
 debian_run='gdb qemu-system-x86 python3 meson ninja-build gcc libc6-dev binutils pkg-config libelf-dev libdw-dev
-    libzydis-dev'
+    zlib1g-dev libzstd-dev libzydis-dev'
 debian_test='clang libclang-rt-14-dev|libclang-rt-dev|libclang-common-14-dev libcmocka-dev python3-pytest
     python3-pytest-xdist python3-pytest-timeout python3-pexpect python3-mypy python3-typeshed python3-flake8 shellcheck
     tmux procps python3-setuptools python3-wheel python3-pip python3-venv'
 
-# FreeBSD has clang, libc headers and ps in its base system. @ stands for the version of Python, as in py311-pytest.
-freebsd_run='gdb qemu|qemu-nox11 python3 meson ninja gcc binutils pkgconf elfutils zydis'
+# FreeBSD has clang, libc headers, zlib and ps in its base system. @ stands for the version of Python, as in py311-pytest.
+freebsd_run='gdb qemu|qemu-nox11 python3 meson ninja gcc binutils pkgconf elfutils zstd zydis'
 freebsd_test='cmocka @-pytest @-pytest-xdist @-pytest-timeout @-pexpect @-mypy @-types-gdb @-flake8 hs-ShellCheck tmux
     @-setuptools @-wheel @-pip'
 
@@ -137,8 +137,8 @@ setup_other() {
     for setup_one in gdb "$QEMU" "$PYTHON" meson ninja cc pkg-config objcopy; do
         command -v "$setup_one" >/dev/null 2>&1 || {
             say "$prog: there is no $setup_one, and this system's packages are unknown here. Needed are: gdb with Python," \
-                'QEMU for x86_64, Python 3.9, meson, ninja, a C compiler, binutils, pkg-config, elfutils (libelf, libdw)' \
-                'and Zydis; for the tests also clang, cmocka, shellcheck, tmux and for Python pytest, pytest-xdist,' \
+                'QEMU for x86_64, Python 3.9, meson, ninja, a C compiler, binutils, pkg-config, elfutils (libelf, libdw),' \
+                'zlib, zstd and Zydis; for the tests also clang, cmocka, shellcheck, tmux and for Python pytest, pytest-xdist,' \
                 'pytest-timeout, pexpect, mypy, flake8 and setuptools'
             return 3
         }
