@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "elf/image.h"
+#include "elf/inflate.h"
+#include "elf/layout.h"
 
 /* Does [offset, offset + size) lie inside the file? */
 static bool inside(const struct cp_image *image, uint64_t offset, uint64_t size)
@@ -109,6 +111,7 @@ static void read_section(struct cp_section *s, const uint8_t *p, bool wide)
 		s->size = cp_read64(p + 32);
 		s->link = cp_read32(p + 40);
 		s->info = cp_read32(p + 44);
+		s->align = cp_read64(p + 48);
 		s->entsize = cp_read64(p + 56);
 	} else {
 		s->flags = cp_read32(p + 8);
@@ -117,6 +120,7 @@ static void read_section(struct cp_section *s, const uint8_t *p, bool wide)
 		s->size = cp_read32(p + 20);
 		s->link = cp_read32(p + 24);
 		s->info = cp_read32(p + 28);
+		s->align = cp_read32(p + 32);
 		s->entsize = cp_read32(p + 36);
 	}
 }
@@ -186,7 +190,7 @@ static struct cp_error *read_sections(struct cp_image *image, struct tables *t)
 			return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: address 0x%llx plus size 0x%llx overflows",
 				image->path, i, (unsigned long long)s->address, (unsigned long long)s->size);
 	}
-	return name_sections(image, t);
+	return NULL;
 }
 
 static struct cp_error *read_segments(struct cp_image *image, const struct tables *t)
@@ -218,7 +222,7 @@ static struct cp_error *read_segments(struct cp_image *image, const struct table
 		s->align = wide ? cp_read64(p + 48) : cp_read32(p + 28);
 		/* A file of debug information only keeps the segments of its kernel, without their bytes. */
 		if (!inside(image, s->offset, s->filesz)) {
-			if (s->type == PT_LOAD && !cp_image_section(image, ".debug_info"))
+			if (s->type == PT_LOAD && !cp_image_debug_section(image, ".debug_info"))
 				return cp_error_create(CP_ERROR_CORRUPT, "%s: truncated: segment %zu at offset 0x%llx has 0x%llx "
 					"bytes, the file has 0x%llx", image->path, i, (unsigned long long)s->offset,
 					(unsigned long long)s->filesz, (unsigned long long)image->size);
@@ -230,6 +234,52 @@ static struct cp_error *read_segments(struct cp_image *image, const struct table
 				image->path, i, (unsigned long long)s->vaddr, (unsigned long long)s->memsz);
 	}
 	return NULL;
+}
+
+static struct cp_span span(uint64_t first, uint64_t size, size_t index)
+{
+	return (struct cp_span){ first, size - 1 > UINT64_MAX - first ? UINT64_MAX : first + (size - 1), index };
+}
+
+static struct cp_error *index_sections(struct cp_image *image)
+{
+	struct cp_span *spans = malloc((image->section_count + 1) * sizeof(*spans));
+	size_t count = 0;
+	bool good;
+
+	for (size_t i = 1; spans && i < image->section_count; i++) {
+		const struct cp_section *s = &image->sections[i];
+
+		/* In a linked kernel an allocated section at 0 is a template (per-CPU data), which is not where it runs. */
+		if ((s->flags & SHF_ALLOC) && !(s->flags & SHF_TLS) && s->size &&
+			(s->address || image->type == ET_DYN || image->type == ET_REL))
+			spans[count++] = span(s->address, s->size, i);
+	}
+	good = spans && cp_cover_init(spans, count, &image->sections_at);
+	free(spans);
+	return good ? NULL : &cp_error_no_memory;
+}
+
+static struct cp_error *index_segments(struct cp_image *image)
+{
+	struct cp_span *bytes = malloc((image->segment_count + 1) * sizeof(*bytes));
+	struct cp_span *memory = malloc((image->segment_count + 1) * sizeof(*memory));
+	size_t bytes_count = 0, memory_count = 0;
+	bool good;
+
+	for (size_t i = 0; bytes && memory && i < image->segment_count; i++) {
+		const struct cp_segment *s = &image->segments[i];
+
+		if (s->type == PT_LOAD && s->filesz)
+			bytes[bytes_count++] = span(s->vaddr, s->filesz, i);
+		if (s->type == PT_LOAD && s->memsz)
+			memory[memory_count++] = span(s->vaddr, s->memsz, i);
+	}
+	good = bytes && memory && cp_cover_init(bytes, bytes_count, &image->bytes_at) &&
+		cp_cover_init(memory, memory_count, &image->memory_at);
+	free(bytes);
+	free(memory);
+	return good ? NULL : &cp_error_no_memory;
 }
 
 struct cp_error *cp_image_open(const char *path, struct cp_image **ret)
@@ -247,7 +297,15 @@ struct cp_error *cp_image_open(const char *path, struct cp_image **ret)
 	if (!error)
 		error = read_sections(image, &t);
 	if (!error)
+		error = cp_image_lay_out(image);
+	if (!error)
+		error = index_sections(image);
+	if (!error)
+		error = name_sections(image, &t);
+	if (!error)
 		error = read_segments(image, &t);
+	if (!error)
+		error = index_segments(image);
 	if (error) {
 		cp_image_close(image);
 		return error;
@@ -262,6 +320,9 @@ void cp_image_close(struct cp_image *image)
 		return;
 	if (image->data)
 		munmap((void *)(uintptr_t)image->data, image->size);
+	cp_cover_deinit(&image->sections_at);
+	cp_cover_deinit(&image->bytes_at);
+	cp_cover_deinit(&image->memory_at);
 	free(image->segments);
 	free(image->sections);
 	free(image->path);

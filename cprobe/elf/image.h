@@ -4,7 +4,8 @@
  * file's size. No field of the file is believed: after cp_image_open() every section and segment that has bytes in
  * the file lies inside it, and every section name ends inside its string table.
  *
- * Both classes, little-endian only. Addresses are virtual (VMA) unless a name says paddr.
+ * Both classes, little-endian only. Addresses are virtual (VMA) unless a name says paddr. A relocatable file's sections
+ * get theirs at cp_image_open() (layout.h).
  */
 #ifndef CPROBE_IMAGE_H
 #define CPROBE_IMAGE_H
@@ -14,11 +15,12 @@
 #include <stdint.h>
 
 #include "cprobe.h"
+#include "elf/cover.h"
 
 struct cp_section {
 	const char *name;	/* in the mapped file */
 	uint32_t type, link, info;
-	uint64_t flags, address, offset, size, entsize;
+	uint64_t flags, address, offset, size, align, entsize;
 };
 
 struct cp_image {
@@ -32,6 +34,9 @@ struct cp_image {
 	size_t segment_count;
 	struct cp_section *sections;
 	size_t section_count;
+	struct cp_cover sections_at;	/* by address: the sections that cp_image_section_at() finds */
+	struct cp_cover bytes_at, memory_at;	/* loadable segments, as far as the file has bytes, and whole */
+	uint64_t undefined;	/* ET_REL: an address of no section, behind them all, for symbols of other files */
 };
 
 /* On success *ret is the caller's until cp_image_close(); no file descriptor stays open. */

@@ -23,46 +23,39 @@ const struct cp_section *cp_image_section(const struct cp_image *image, const ch
 
 const struct cp_section *cp_image_section_at(const struct cp_image *image, uint64_t address)
 {
-	for (size_t i = 1; i < image->section_count; i++) {
-		const struct cp_section *s = &image->sections[i];
+	size_t index;
 
-		if ((s->flags & SHF_ALLOC) && !(s->flags & SHF_TLS) && address >= s->address &&
-			address - s->address < s->size && (s->address || image->type == ET_DYN))
-			return s;
-	}
-	return NULL;
+	return cp_cover_at(&image->sections_at, address, &index) ? &image->sections[index] : NULL;
 }
 
 const uint8_t *cp_image_at(const struct cp_image *image, uint64_t address, uint64_t *available)
 {
 	const struct cp_section *section;
+	size_t index;
 
-	for (size_t i = 0; i < image->segment_count; i++) {
-		const struct cp_segment *s = &image->segments[i];
+	if (cp_cover_at(&image->bytes_at, address, &index)) {
+		const struct cp_segment *s = &image->segments[index];
 
-		if (s->type != PT_LOAD || address < s->vaddr || address - s->vaddr >= s->filesz)
-			continue;
 		*available = s->filesz - (address - s->vaddr);
 		return image->data + s->offset + (address - s->vaddr);
 	}
 	section = cp_image_section_at(image, address);
-	if (!section || section->type == SHT_NOBITS)
+	if (!section || !cp_section_bytes(image, section))
 		return NULL;
 	*available = section->size - (address - section->address);
-	return image->data + section->offset + (address - section->address);
+	return cp_section_bytes(image, section) + (address - section->address);
 }
 
 bool cp_image_paddr(const struct cp_image *image, uint64_t address, uint64_t *ret)
 {
-	for (size_t i = 0; i < image->segment_count; i++) {
-		const struct cp_segment *s = &image->segments[i];
+	const struct cp_segment *s;
+	size_t index;
 
-		if (s->type == PT_LOAD && address >= s->vaddr && address - s->vaddr < s->memsz) {
-			*ret = address - s->vaddr + s->paddr;
-			return true;
-		}
-	}
-	return false;
+	if (!cp_cover_at(&image->memory_at, address, &index))
+		return false;
+	s = &image->segments[index];
+	*ret = address - s->vaddr + s->paddr;
+	return true;
 }
 
 /* Walk one block of notes. Their alignment is 4 save in the rare 8-aligned blocks. */

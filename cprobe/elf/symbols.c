@@ -78,6 +78,9 @@ struct cp_error *cp_symbols_read(const struct cp_image *image, const struct cp_s
 			name >= names_size || !names[name])
 			continue;
 		symbol->name = names + name;
+		/* A value in a relocatable file counts from the start of its section. */
+		if (image->type == ET_REL && symbol->section < image->section_count)
+			symbol->address += image->sections[symbol->section].address;
 		symbols->functions += symbol->type == STT_FUNC || symbol->type == STT_GNU_IFUNC;
 		symbols->objects += symbol->type == STT_OBJECT;
 		symbols->count++;
