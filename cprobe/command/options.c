@@ -1,16 +1,93 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/nearest.h"
 #include "command/options.h"
+
+static const char *const formats[] = { "text", "json", "gdb", NULL };
+static const char *const inlined[] = { "include", "exclude", "only", NULL };
+
+/* What an option's value goes to. */
+enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_MESSAGE, TO_INLINES };
+
+static const struct option {
+	const char *name;
+	const char *value;		/* what it is called; NULL: the option takes none */
+	const char *const *words;	/* all the values that there are; NULL: any text */
+	enum target target;
+	unsigned int takes;		/* verbs that have one of these take it; 0: every verb */
+} table[] = {
+	{ "file", "GLOB", NULL, TO_FILES, CP_TAKES_FILE },
+	{ "func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_FUNC },
+	{ "inlined", "include|exclude|only", inlined, TO_INLINED, CP_TAKES_INLINED },
+	{ "insn", "LIST", NULL, TO_INSN, CP_TAKES_INSN },
+	{ "message", "TEXT", NULL, TO_MESSAGE, CP_TAKES_MESSAGE },
+	{ "in-func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_IN },
+	{ "in-file", "GLOB", NULL, TO_FILES, CP_TAKES_IN },
+	{ "inlines", NULL, NULL, TO_INLINES, CP_TAKES_INLINES },
+	{ "format", "text|json|gdb", formats, TO_FORMAT, 0 },
+	{ "help", NULL, NULL, TO_HELP, 0 },
+};
+
+#define TABLE_SIZE (sizeof(table) / sizeof(*table))
+
+static bool takes(const struct cp_verb *verb, const struct option *option)
+{
+	return !option->takes || (verb->takes & option->takes);
+}
+
+/* "--file, --func, --format or --help". */
+static void name_all(const struct cp_verb *verb, char *text, size_t size)
+{
+	const struct option *last = &table[TABLE_SIZE - 1];
+	size_t used = 0;
+
+	text[0] = 0;
+	for (const struct option *o = table; o <= last; o++) {
+		if (takes(verb, o) && used < size)
+			used += (size_t)snprintf(text + used, size - used, "%s--%s", !used ? "" : o == last ? " or " : ", ", o->name);
+	}
+}
+
+static struct cp_error *unknown_option(const struct cp_verb *verb, const char *name)
+{
+	const char *names[TABLE_SIZE], *nearest;
+	size_t count = 0;
+	char all[256];
+
+	for (size_t i = 0; i < TABLE_SIZE; i++) {
+		if (takes(verb, &table[i]))
+			names[count++] = table[i].name;
+	}
+	nearest = cp_nearest(name, names, count);
+	if (nearest)
+		return cp_error_create(CP_ERROR_USAGE, "%s: no option --%s: did you mean --%s?", verb->name, name, nearest);
+	name_all(verb, all, sizeof(all));
+	for (size_t i = 0; i < TABLE_SIZE; i++) {
+		if (!strcmp(table[i].name, name))
+			return cp_error_create(CP_ERROR_USAGE, "%s: --%s is another verb's option: %s takes %s", verb->name, name,
+				verb->name, all);
+	}
+	return cp_error_create(CP_ERROR_USAGE, "%s: no option --%s: give %s", verb->name, name, all);
+}
+
+static struct cp_error *find_option(const struct cp_verb *verb, const char *name, const struct option **ret)
+{
+	for (size_t i = 0; i < TABLE_SIZE; i++) {
+		if (takes(verb, &table[i]) && !strcmp(table[i].name, name)) {
+			*ret = &table[i];
+			return NULL;
+		}
+	}
+	return unknown_option(verb, name);
+}
 
 static struct cp_error *add_glob(struct cp_globs *globs, char *glob)
 {
-	char **items;
+	char **items = realloc(globs->items, (globs->count + 1) * sizeof(*items));
 
-	if (!*glob)
-		return cp_error_create(CP_ERROR_USAGE, "an empty glob matches nothing");
-	items = realloc(globs->items, (globs->count + 1) * sizeof(*items));
 	if (!items)
 		return &cp_error_no_memory;
 	globs->items = items;
@@ -18,48 +95,112 @@ static struct cp_error *add_glob(struct cp_globs *globs, char *glob)
 	return NULL;
 }
 
-static struct cp_error *set_word(const char *option, const char *value, const char *const *words, int *ret)
+static struct cp_error *contradiction(const struct option *option, const char *before, const char *value)
 {
-	for (int i = 0; words[i]; i++) {
-		if (!strcmp(words[i], value)) {
-			*ret = i;
-			return NULL;
-		}
-	}
-	return cp_error_create(CP_ERROR_USAGE, "--%s %s: give %s, %s or %s", option, value, words[0], words[1], words[2]);
+	return cp_error_create(CP_ERROR_USAGE, "--%s is given twice, as \"%s\" and as \"%s\": give it once%s", option->name,
+		before, value, option->target == TO_INSN ? ", with a list such as cpuid,rdtsc" : "");
 }
 
-static struct cp_error *set_option(const struct cp_verb *verb, const char *name, char *value,
-	struct cp_options *options)
+static struct cp_error *set_word(const struct option *option, const char *value, bool again, int *ret)
 {
-	static const char *const formats[] = { "text", "json", "gdb", NULL };
-	static const char *const inlined[] = { "include", "exclude", "only", NULL };
-	struct cp_error *error;
 	int word = 0;
 
-	if (!strcmp(name, "format")) {
-		error = set_word(name, value, formats, &word);
+	while (option->words[word] && strcmp(option->words[word], value))
+		word++;
+	if (!option->words[word])
+		return cp_error_create(CP_ERROR_USAGE, "--%s: no value \"%s\": give %s, %s or %s", option->name, value,
+			option->words[0], option->words[1], option->words[2]);
+	if (again && word != *ret)
+		return contradiction(option, option->words[*ret], value);
+	*ret = word;
+	return NULL;
+}
+
+static struct cp_error *set_text(const struct option *option, const char *value, const char **ret)
+{
+	if (*ret && strcmp(*ret, value))
+		return contradiction(option, *ret, value);
+	*ret = value;
+	return NULL;
+}
+
+static struct cp_error *set_option(const struct option *option, char *value, struct cp_options *options)
+{
+	bool again = options->given & 1u << (option - table);
+	struct cp_error *error;
+	int word;
+
+	options->given |= 1u << (option - table);
+	switch (option->target) {
+	case TO_FILES:
+		return add_glob(&options->where.files, value);
+	case TO_FUNCTIONS:
+		return add_glob(&options->where.functions, value);
+	case TO_INSN:
+		return set_text(option, value, &options->insn);
+	case TO_MESSAGE:
+		return set_text(option, value, &options->message);
+	case TO_FORMAT:
+		word = (int)options->format;
+		error = set_word(option, value, again, &word);
 		options->format = (enum cp_format)word;
 		return error;
-	}
-	if (!strcmp(name, "inlined") && (verb->takes & CP_TAKES_INLINED)) {
-		error = set_word(name, value, inlined, &word);
+	case TO_INLINED:
+		word = (int)options->inlined;
+		error = set_word(option, value, again, &word);
 		options->inlined = (enum cp_inlined)word;
 		return error;
+	case TO_INLINES:
+		options->inlines = true;
+		return NULL;
+	case TO_HELP:
+		break;
 	}
-	if (!strcmp(name, "file") && (verb->takes & CP_TAKES_FILE))
-		return add_glob(&options->where.files, value);
-	if (!strcmp(name, "func") && (verb->takes & CP_TAKES_FUNC))
-		return add_glob(&options->where.functions, value);
-	if (!strcmp(name, "in-file") && (verb->takes & CP_TAKES_IN))
-		return add_glob(&options->where.files, value);
-	if (!strcmp(name, "in-func") && (verb->takes & CP_TAKES_IN))
-		return add_glob(&options->where.functions, value);
-	if (!strcmp(name, "insn") && (verb->takes & CP_TAKES_INSN))
-		return options->insn = value, NULL;
-	if (!strcmp(name, "message") && (verb->takes & CP_TAKES_MESSAGE))
-		return options->message = value, NULL;
-	return cp_error_create(CP_ERROR_USAGE, "%s: no option --%s", verb->name, name);
+	return NULL;
+}
+
+/* One option, its "--" cut off. *next: what follows it on the command line, or NULL; NULL afterwards if it was taken. */
+static struct cp_error *parse_option(char *name, char **next, struct cp_options *options, bool *help)
+{
+	const struct option *option = NULL;
+	char *value = strchr(name, '=');
+	struct cp_error *error;
+
+	if (value)
+		*value++ = 0;
+	error = find_option(options->verb, name, &option);
+	if (error)
+		return error;
+	if (!option->value && value)
+		return cp_error_create(CP_ERROR_USAGE, "--%s takes no value, and \"%s\" was given", name, value);
+	if (option->value && !value) {
+		value = *next;
+		*next = NULL;
+	}
+	if (option->value && !value)
+		return cp_error_create(CP_ERROR_USAGE, "--%s: its value is missing: give --%s %s", name, name, option->value);
+	if (option->value && !*value)
+		return cp_error_create(CP_ERROR_USAGE, "--%s: its value is empty: give --%s %s", name, name, option->value);
+	*help |= option->target == TO_HELP;
+	return set_option(option, value, options);
+}
+
+static struct cp_error *check_words(const struct cp_options *options, int positional)
+{
+	const struct cp_verb *verb = options->verb;
+
+	if (!positional)
+		return cp_error_create(CP_ERROR_USAGE, "%s: no KERNEL given: name an ELF file", verb->name);
+	if (!*options->kernel)
+		return cp_error_create(CP_ERROR_USAGE, "%s: KERNEL is empty: name an ELF file", verb->name);
+	if (!verb->words && options->arg_count)
+		return cp_error_create(CP_ERROR_USAGE, "%s: \"%s\" is one word too many: it takes a KERNEL and options",
+			verb->name, options->args[0]);
+	for (int i = 0; i < options->arg_count; i++) {
+		if (!*options->args[i])
+			return cp_error_create(CP_ERROR_USAGE, "%s: an empty word: give %s", verb->name, verb->words);
+	}
+	return verb->check ? verb->check(options) : NULL;
 }
 
 struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **argv, struct cp_options *options,
@@ -69,51 +210,33 @@ struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **a
 	bool ended = false;
 
 	memset(options, 0, sizeof(*options));
+	options->verb = verb;
+	*help = false;
 	for (int i = 0; i < argc; i++) {
+		char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL, *was = next;
 		struct cp_error *error;
-		char *equals, *name = argv[i], *value;
 
-		if (ended || strncmp(name, "--", 2)) {
-			if (!ended && !strcmp(name, "-h"))
-				return *help = true, NULL;
-			argv[positional++] = name;
-			continue;
-		}
-		if (!name[2]) {
+		if (ended || word[0] != '-' || !word[1]) {
+			argv[positional++] = word;
+		} else if (!strcmp(word, "--")) {
 			ended = true;
-			continue;
-		}
-		if (!strcmp(name, "--help"))
-			return *help = true, NULL;
-		if (!strcmp(name, "--inlines") && (verb->takes & CP_TAKES_INLINES)) {
-			options->inlines = true;
-			continue;
-		}
-		name += 2;
-		equals = strchr(name, '=');
-		if (equals) {
-			*equals = 0;
-			value = equals + 1;
-		} else if (i + 1 < argc) {
-			value = argv[++i];
+		} else if (!strcmp(word, "-h")) {
+			*help = true;
+			return NULL;
+		} else if (word[1] != '-') {
+			return cp_error_create(CP_ERROR_USAGE, "%s: no option %s: options begin with --; a word that begins with - "
+				"goes after a -- of its own", verb->name, word);
 		} else {
-			return cp_error_create(CP_ERROR_USAGE, "%s: --%s: unknown, or its value is missing", verb->name, name);
+			error = parse_option(word + 2, &next, options, help);
+			if (error || *help)
+				return error;
+			i += was != next;
 		}
-		error = set_option(verb, name, value, options);
-		if (error)
-			return error;
 	}
-	if (!positional)
-		return cp_error_create(CP_ERROR_USAGE, "%s: no KERNEL given", verb->name);
-	options->kernel = argv[0];
+	options->kernel = positional ? argv[0] : NULL;
 	options->args = argv + 1;
-	options->arg_count = positional - 1;
-	if (options->arg_count < verb->min_args)
-		return cp_error_create(CP_ERROR_USAGE, "%s: too few arguments", verb->name);
-	if (verb->max_args >= 0 && options->arg_count > verb->max_args)
-		return cp_error_create(CP_ERROR_USAGE, "%s: too many arguments, from \"%s\" on", verb->name,
-			options->args[verb->max_args]);
-	return NULL;
+	options->arg_count = positional ? positional - 1 : 0;
+	return check_words(options, positional);
 }
 
 void cp_options_deinit(struct cp_options *options)

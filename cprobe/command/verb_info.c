@@ -154,7 +154,4 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	return NULL;
 }
 
-const struct cp_verb cp_verb_info = {
-	.name = "info", .usage = "KERNEL", .run = run,
-	.help = "Build-id, ELF class, OSABI, entry points, VMA-LMA, DWARF versions, the debug file used, counts.",
-};
+const struct cp_verb cp_verb_info = { .name = "info", .run = run };

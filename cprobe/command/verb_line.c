@@ -4,14 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command/verb.h"
+#include "command/words.h"
 
-static struct cp_error *one_place(struct cp_program *program, char *place, struct cp_records *records)
+static struct cp_error *ask(struct cp_program *program, const struct cp_options *options, char *place,
+	struct cp_records *records)
 {
 	char *colon = strrchr(place, ':'), *end;
 	struct cp_error *error;
 	unsigned long line;
 
+	(void)options;
 	errno = 0;
 	line = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
 	if (!line || errno || *end || line > UINT_MAX || colon == place)
@@ -25,15 +27,8 @@ static struct cp_error *one_place(struct cp_program *program, char *place, struc
 static struct cp_error *run(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
 	int *status)
 {
-	struct cp_error *error = NULL;
-
 	(void)status;
-	for (int i = 0; i < options->arg_count && !error; i++)
-		error = one_place(program, options->args[i], records);
-	return error;
+	return cp_words_ask(program, options, CP_PART_PLACE, ask, records);
 }
 
-const struct cp_verb cp_verb_line = {
-	.name = "line", .usage = "KERNEL FILE:LINE...", .min_args = 1, .max_args = -1, .run = run,
-	.help = "Where the code of a line begins, in every function and copy that has it; FILE is a glob on the path's tail.",
-};
+const struct cp_verb cp_verb_line = { .name = "line", .words = "FILE:LINE", .run = run };

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "command/verb.h"
+#include "command/words.h"
+
+static struct cp_error *ask(struct cp_program *program, const struct cp_options *options, char *word,
+	struct cp_records *records)
+{
+	size_t before = records->count;
+	struct cp_error *error = cp_find_symbol(program, word, records);
+
+	if (!error && records->count == before)
+		cp_complain("%s: no symbol %s", options->kernel, word);
+	return error;
+}
 
 static struct cp_error *run(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
 	int *status)
 {
-	struct cp_error *error = NULL;
-
 	(void)status;
-	for (int i = 0; i < options->arg_count && !error; i++) {
-		size_t before = records->count;
-
-		error = cp_find_symbol(program, options->args[i], records);
-		if (!error && records->count == before)
-			cp_complain("%s: no symbol %s", options->kernel, options->args[i]);
-	}
-	return error;
+	return cp_words_ask(program, options, CP_PART_NAME, ask, records);
 }
 
-const struct cp_verb cp_verb_symbol = {
-	.name = "symbol", .usage = "KERNEL NAME...", .min_args = 1, .max_args = -1, .run = run,
-	.help = "Address, size, type and section of functions and variables: all places of each name (globs allowed).",
-};
+const struct cp_verb cp_verb_symbol = { .name = "symbol", .words = "NAME", .run = run };

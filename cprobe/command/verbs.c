@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "command/verb.h"
 
@@ -14,6 +15,15 @@ const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_symbolize,
 	NULL,
 };
+
+const struct cp_verb *cp_verb_by_name(const char *name)
+{
+	for (size_t i = 0; cp_verbs[i]; i++) {
+		if (!strcmp(cp_verbs[i]->name, name))
+			return cp_verbs[i];
+	}
+	return NULL;
+}
 
 void cp_complain(const char *format, ...)
 {

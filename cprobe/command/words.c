@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command/lines.h"
+#include "command/words.h"
+
+struct word {
+	char *text;	/* owned */
+	size_t number;	/* in the order of the input */
+};
+
+struct words {
+	struct word *items;
+	size_t count, room;
+};
+
+static struct cp_error *add(struct words *words, const char *text)
+{
+	char *copy;
+
+	if (words->count == words->room) {
+		size_t room = words->room ? 2 * words->room : 64;
+		struct word *items = reallocarray(words->items, room, sizeof(*items));
+
+		if (!items)
+			return &cp_error_no_memory;
+		words->items = items;
+		words->room = room;
+	}
+	copy = strdup(text);
+	if (!copy)
+		return &cp_error_no_memory;
+	words->items[words->count] = (struct word){ copy, words->count };
+	words->count++;
+	return NULL;
+}
+
+static int by_text(const void *left, const void *right)
+{
+	const struct word *a = left, *b = right;
+	int order = strcmp(a->text, b->text);
+
+	return order ? order : (a->number > b->number) - (a->number < b->number);
+}
+
+static int by_number(const void *left, const void *right)
+{
+	const struct word *a = left, *b = right;
+
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+/* A list names a function once for each of its places. */
+static void drop_repeated(struct words *words)
+{
+	size_t kept = 0;
+
+	if (words->count)
+		qsort(words->items, words->count, sizeof(*words->items), by_text);
+	for (size_t i = 0; i < words->count; i++) {
+		if (kept && !strcmp(words->items[kept - 1].text, words->items[i].text))
+			free(words->items[i].text);
+		else
+			words->items[kept++] = words->items[i];
+	}
+	words->count = kept;
+	if (kept)
+		qsort(words->items, kept, sizeof(*words->items), by_number);
+}
+
+static const char *const part_names[] = {
+	[CP_PART_ADDRESS] = "address", [CP_PART_NAME] = "name", [CP_PART_PLACE] = "known FILE:LINE", [CP_PART_TYPE] = "name",
+};
+
+static struct cp_error *add_line(struct words *words, const char *verb, enum cp_part part, char *line)
+{
+	enum cp_input kind;
+	char *room, *text;
+	struct cp_error *error;
+
+	if (!line[strspn(line, " \t\r\v\f")])
+		return NULL;
+	error = cp_input_part(line, part, &kind, &room, &text);
+	if (!error && (kind == CP_INPUT_PART || kind == CP_INPUT_WORD))
+		error = add(words, text);
+	else if (!error && kind == CP_INPUT_LACKING)
+		cp_complain("%s: a line of the input has no %s: passed over", verb, part_names[part]);
+	free(room);
+	return error;
+}
+
+static struct cp_error *read_all(struct words *words, const char *verb, enum cp_part part)
+{
+	struct cp_lines lines = { .fd = STDIN_FILENO };
+	struct cp_error *error;
+
+	for (size_t number = 1;; number++) {
+		enum cp_line_state state;
+		char *line;
+
+		error = cp_lines_next(&lines, &state, &line);
+		if (error || state == CP_LINE_END)
+			break;
+		if (state == CP_LINE_GOOD)
+			error = add_line(words, verb, part, line);
+		else
+			cp_complain("%s: standard input, line %zu: %s: passed over", verb, number, cp_line_fault(state));
+		if (error)
+			break;
+	}
+	cp_lines_deinit(&lines);
+	if (!error && !words->count)
+		cp_complain("%s: nothing to look up: no words given, and none on standard input", verb);
+	return error;
+}
+
+/* One word's mistake is no reason to leave the others unanswered. */
+static struct cp_error *forgive(struct cp_error *error)
+{
+	if (!error || (error->code != CP_ERROR_USAGE && error->code != CP_ERROR_NOT_FOUND))
+		return error;
+	cp_complain("%s", error->message);
+	cp_error_destroy(error);
+	return NULL;
+}
+
+struct cp_error *cp_words_ask(struct cp_program *program, const struct cp_options *options, enum cp_part part,
+	cp_word_fn *ask, struct cp_records *records)
+{
+	struct words words = { NULL, 0, 0 };
+	struct cp_error *error = NULL;
+
+	for (int i = 0; i < options->arg_count && !error; i++)
+		error = ask(program, options, options->args[i], records);
+	if (options->arg_count)
+		return error;
+	error = read_all(&words, options->verb->name, part);
+	drop_repeated(&words);
+	for (size_t i = 0; i < words.count && !error; i++)
+		error = forgive(ask(program, options, words.items[i].text, records));
+	for (size_t i = 0; i < words.count; i++)
+		free(words.items[i].text);
+	free(words.items);
+	return error;
+}
