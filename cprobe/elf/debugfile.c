@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <elf.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "elf/debugfile.h"
@@ -47,19 +49,42 @@ static bool same_build_id(const struct cp_image *a, const struct cp_image *b)
 		left.desc_size == right.desc_size && !memcmp(left.desc, right.desc, left.desc_size);
 }
 
+/* The CRC of the file; a module's mapping has its relocations applied. */
+static bool file_crc(const struct cp_image *image, uint32_t *ret)
+{
+	void *data;
+	int fd;
+
+	if (!image->relocated) {
+		*ret = cp_debuglink_crc(image->data, image->size);
+		return true;
+	}
+	fd = open(image->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	data = mmap(NULL, image->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (data == MAP_FAILED)
+		return false;
+	*ret = cp_debuglink_crc(data, image->size);
+	munmap(data, image->size);
+	return true;
+}
+
 /* Open a candidate; a missing one is no error, *ret stays NULL. */
 static struct cp_error *open_candidate(const struct cp_image *image, const char *path, const uint32_t *crc,
 	struct cp_image **ret, char **why)
 {
 	struct cp_image *found = NULL;
 	struct cp_error *error;
+	uint32_t real;
 
 	if (access(path, R_OK))
 		return NULL;
 	error = cp_image_open(path, &found);
 	if (error)
 		return error->code == CP_ERROR_NO_MEMORY ? error : (cp_error_destroy(error), NULL);
-	if (crc && !same_build_id(image, found) && cp_debuglink_crc(found->data, found->size) != *crc) {
+	if (crc && !same_build_id(image, found) && (!file_crc(found, &real) || real != *crc)) {
 		cp_image_close(found);
 		free(*why);
 		if (asprintf(why, "%s is not the debug file of %s: its CRC differs from .gnu_debuglink's", path, image->path) < 0)

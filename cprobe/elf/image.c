@@ -11,6 +11,7 @@
 #include "elf/image.h"
 #include "elf/inflate.h"
 #include "elf/layout.h"
+#include "elf/relocate.h"
 
 /* Does [offset, offset + size) lie inside the file? */
 static bool inside(const struct cp_image *image, uint64_t offset, uint64_t size)
@@ -300,6 +301,8 @@ struct cp_error *cp_image_open(const char *path, struct cp_image **ret)
 		error = cp_image_lay_out(image);
 	if (!error)
 		error = index_sections(image);
+	if (!error)
+		error = cp_image_relocate(image);
 	if (!error)
 		error = name_sections(image, &t);
 	if (!error)

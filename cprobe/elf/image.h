@@ -21,6 +21,7 @@ struct cp_section {
 	const char *name;	/* in the mapped file */
 	uint32_t type, link, info;
 	uint64_t flags, address, offset, size, align, entsize;
+	uint32_t relocations;	/* ET_REL: index of the section with its relocations; 0 none */
 };
 
 struct cp_image {
@@ -36,6 +37,8 @@ struct cp_image {
 	size_t section_count;
 	struct cp_cover sections_at;	/* by address: the sections that cp_image_section_at() finds */
 	struct cp_cover bytes_at, memory_at;	/* loadable segments, as far as the file has bytes, and whole */
+	bool relocated;		/* the mapping is no longer what the file has */
+	size_t skipped_relocations;	/* of a type that is not known, or of no section */
 	uint64_t undefined;	/* ET_REL: an address of no section, behind them all, for symbols of other files */
 };
 

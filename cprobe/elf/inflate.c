@@ -9,6 +9,7 @@
 #endif
 
 #include "elf/inflate.h"
+#include "elf/relocate.h"
 
 /* <elf.h> of older systems lacks it. */
 #ifndef ELFCOMPRESS_ZSTD
@@ -182,31 +183,39 @@ static struct cp_error *unpack(const struct packed *p, uint8_t **ret)
 struct cp_error *cp_section_contents(const struct cp_image *image, const struct cp_section *section,
 	const uint8_t **ret, uint64_t *size, void **owned)
 {
+	const uint8_t *bytes = cp_section_bytes(image, section);
+	uint8_t *own = NULL;
 	struct packed p;
 	struct cp_error *error;
-	uint8_t *bytes = NULL;
 	bool plain;
 
-	if (!cp_section_bytes(image, section)) {
+	if (!bytes) {
 		*ret = NULL;
 		*size = 0;
 		*owned = NULL;
 		return NULL;
 	}
 	error = read_header(image, section, &p, &plain);
+	if (!error && !plain)
+		error = unpack(&p, &own);
 	if (error)
 		return error;
-	if (plain) {
-		*ret = p.bytes;
-		*size = p.size;
-		*owned = NULL;
-		return NULL;
+	if (plain)
+		p.claimed = p.size;
+	if (plain && cp_section_is_relocated(image, section)) {
+		own = malloc(p.size + 1);
+		if (!own)
+			return &cp_error_no_memory;
+		memcpy(own, bytes, p.size);
 	}
-	error = unpack(&p, &bytes);
-	if (error)
+	if (own)
+		error = cp_relocate_section(image, section, own, p.claimed);
+	if (error) {
+		free(own);
 		return error;
-	*ret = bytes;
+	}
+	*ret = own ? own : bytes;
 	*size = p.claimed;
-	*owned = bytes;
+	*owned = own;
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a section holds, whatever form its bytes have in the file: plain, compressed by SHF_COMPRESSED (zlib or zstd),
- * or compressed the old way under the name .zdebug_NAME.
+ * or compressed the old way under the name .zdebug_NAME; with the relocations of a relocatable file applied.
  *
  * The size that a compressed section claims is believed only as far as its compression can reach: deflate makes at
  * most 1032 bytes of one, zstd at most 32768 (a block of 128 KiB from a header of 3 bytes and one byte that repeats).
