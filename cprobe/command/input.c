@@ -235,7 +235,7 @@ static bool is_known(const char *text)
 
 struct cp_error *cp_input_part(char *line, enum cp_part part, enum cp_input *kind, char **room, char **ret)
 {
-	struct said said = { NULL };
+	struct said said = { .address = NULL };
 	bool pass = false;
 
 	*room = NULL;
