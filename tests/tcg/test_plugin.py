@@ -46,6 +46,38 @@ def test_boots_alike_are_recorded_alike(plugin: Plugin, smp: str) -> None:
     assert counts[0] == counts[1]
 
 
+def hits(plugin: Plugin) -> list[tuple[str, str]]:
+    """What was hit, in order: address and name."""
+    return [(hit["address"], hit["function"]) for hit in plugin.trace().of_kind("hit")]
+
+
+@pytest.mark.parametrize("words, arguments", [
+    (["--file", "tsc.c", "--file", "kvm_clock.c", "--inlined", "exclude"],
+     "in-file=tsc.c,in-file=kvm_clock.c,inlined=exclude"),
+    (["--func", "tsc_*", "--func", "identify_*"], "func=tsc_*,func=identify_*"),
+    (["--file", "tsc.c", "--inlined", "only"], "in-file=tsc.c,inlined=only"),
+])
+def test_the_plugin_lists_as_cprobe_does(plugin: Plugin, words: list[str], arguments: str) -> None:
+    plugin.boot(f",list={plugin.list(*words)},out={plugin.out}").expect(PASSED)
+    by_list = hits(plugin)
+    plugin.boot(f",kernel={plugin.lab.kernel},{arguments},out={plugin.out}").expect(PASSED)
+    assert hits(plugin) == by_list != []
+
+
+def test_list_and_kernel_together(plugin: Plugin) -> None:
+    """What both name is recorded once."""
+    listed = plugin.list("--func", "tsc_init")
+    plugin.boot(f",list={listed},kernel={plugin.lab.kernel},func=tsc_init,func=lapic_init,"
+                f"kernel={plugin.lab.kernel},func=tsc_calibrate,out={plugin.out}").expect(PASSED)
+    assert Counter(name for _, name in hits(plugin)) == {"tsc_init": 1, "lapic_init": 1, "tsc_calibrate": 1}
+
+
+def test_the_plugin_shows_qemu_nothing_of_libcprobe(plugin: Plugin) -> None:
+    shown = subprocess.run(["nm", "-D", "--defined-only", plugin.file], capture_output=True, text=True, check=True,
+                           timeout=10).stdout
+    assert {line.split()[2] for line in shown.splitlines()} == {"qemu_plugin_install", "qemu_plugin_version"}
+
+
 def test_trace_is_whole(plugin: Plugin) -> None:
     plugin.boot(f",list={plugin.list('--func', 'tsc_init')},out={plugin.out}").expect(PASSED)
     trace = plugin.trace()
@@ -91,16 +123,23 @@ def test_bad_line_is_named(plugin: Plugin, text: str, line: int, word: str) -> N
 
 
 @pytest.mark.parametrize("arguments, said", [
-    ("", "list=FILE and out=TRACE are needed"),
-    (",list={list}", "list=FILE and out=TRACE are needed"),
-    (",out={out}", "list=FILE and out=TRACE are needed"),
+    ("", "list=FILE or kernel=PATH, and out=TRACE are needed"),
+    (",list={list}", "list=FILE or kernel=PATH, and out=TRACE are needed"),
+    (",out={out}", "list=FILE or kernel=PATH, and out=TRACE are needed"),
     (",list={list},out={out},more=1", "more=1: unknown argument"),
     (",list={list}.not,out={out}", "list.not: No such file or directory"),
+    (",kernel={kernel}", "list=FILE or kernel=PATH, and out=TRACE are needed"),
+    (",kernel={kernel}.not,out={out}", "clockguest.not: No such file or directory"),
+    (",kernel={list},out={out}", "not an ELF file"),
+    (",kernel={kernel},func=no_such,out={out}", "clockguest: no function matches"),
+    (",func=tsc_init,kernel={kernel},out={out}", "func=tsc_init: which kernel's? give kernel=PATH before it"),
+    (",kernel={kernel},inlined=maybe,out={out}", "inlined=maybe: give inlined=include, inlined=exclude or inlined=only"),
+    (",kernel={kernel},func=,out={out}", "func=: its value is empty"),
     (",list={list},out=/proc/nowhere/trace", "/proc/nowhere/trace: No such file or directory"),
 ])
 def test_bad_arguments_are_told(plugin: Plugin, arguments: str, said: str) -> None:
     listed = plugin.list("--func", "tsc_init")
-    done = plugin.boot(arguments.format(list=listed, out=plugin.out)).expect(1)
+    done = plugin.boot(arguments.format(list=listed, out=plugin.out, kernel=plugin.lab.kernel)).expect(1)
     assert said in done.err and "bootsonde-tcg: " in done.err
     assert done.seconds < 5
 

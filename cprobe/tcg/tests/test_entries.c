@@ -28,7 +28,9 @@ read_text(const char *text, struct entries *ret)
 	assert_non_null(file);
 	assert_true(fputs(text, file) >= 0);
 	assert_int_equal(fclose(file), 0);
+	*ret = (struct entries){NULL, 0, 0};
 	problem = entries_read(path, ret);
+	entries_sort(ret);
 	unlink(path);
 	return problem;
 }
@@ -44,10 +46,10 @@ lines_as_cprobe_prints_them(void **state)
 	assert_int_equal(entries.count, 3);
 	entry = entries_find(&entries, 0xffffffff80200010);
 	assert_non_null(entry);
-	assert_string_equal(entry->name, "b");
+	assert_string_equal(entry->name, "\"b\"");
 	assert_int_equal(entry->line, 1);
-	assert_string_equal(entries_find(&entries, 0x10)->name, "a");
-	assert_string_equal(entries_find(&entries, 0x20)->name, "c");
+	assert_string_equal(entries_find(&entries, 0x10)->name, "\"a\"");
+	assert_string_equal(entries_find(&entries, 0x20)->name, "\"c\"");
 	entries_deinit(&entries);
 	assert_int_equal(entries.count, 0);
 }
@@ -68,7 +70,7 @@ misses(void **state)
 static void
 places_at_one_address_keep_the_order_of_the_list(void **state)
 {
-	static const char *const names[] = {"outer", "copy", "alias"};
+	static const char *const names[] = {"\"outer\"", "\"copy\"", "\"alias\""};
 	struct entries entries;
 	const struct entry *entry;
 
@@ -82,6 +84,35 @@ places_at_one_address_keep_the_order_of_the_list(void **state)
 	}
 	assert_null(entry);
 	assert_null(entries_next(&entries, entries_find(&entries, 0x20)));
+	entries_deinit(&entries);
+}
+
+static void
+a_place_named_twice_is_there_once(void **state)
+{
+	struct entries entries;
+	const struct entry *entry;
+
+	(void)state;
+	assert_null(read_text("0x10 a\n0x10 b\n0x20 a\n0x10 a\n", &entries));
+	assert_int_equal(entries.count, 3);
+	entry = entries_find(&entries, 0x10);
+	assert_string_equal(entry->name, "\"a\"");
+	assert_string_equal(entries_next(&entries, entry)->name, "\"b\"");
+	entries_deinit(&entries);
+}
+
+static void
+lists_are_added_to_each_other(void **state)
+{
+	struct entries entries;
+
+	(void)state;
+	assert_null(read_text("0x20 c\n0x10 a\n", &entries));
+	assert_non_null(entries_list("/nonexistent/kernel", &(struct cp_where){.files = {NULL, 0}}, CP_INLINED_INCLUDE,
+	    &entries));
+	assert_int_equal(entries.count, 2);
+	assert_string_equal(entries_find(&entries, 0x20)->name, "\"c\"");
 	entries_deinit(&entries);
 }
 
@@ -102,17 +133,17 @@ many_entries(void **state)
 	entries_deinit(&entries);
 }
 
-/* The message names file, line and what is wrong; *ret stays as it was. */
+/* The message names file, line and what is wrong. */
 static void
 refused(const char *text, const char *line)
 {
-	struct entries entries = {NULL, 77};
+	struct entries entries;
 	const char *problem = read_text(text, &entries);
 
 	assert_non_null(problem);
 	assert_non_null(strstr(problem, path));
 	assert_non_null(strstr(problem, line));
-	assert_int_equal(entries.count, 77);
+	entries_deinit(&entries);
 }
 
 static void
@@ -133,7 +164,7 @@ bad_lines_are_named(void **state)
 static void
 a_missing_file_is_named(void **state)
 {
-	struct entries entries;
+	struct entries entries = {NULL, 0, 0};
 
 	(void)state;
 	assert_string_equal(entries_read("/nonexistent/list", &entries), "/nonexistent/list: No such file or directory");
@@ -147,6 +178,8 @@ main(void)
 		cmocka_unit_test(lines_as_cprobe_prints_them),
 		cmocka_unit_test(misses),
 		cmocka_unit_test(places_at_one_address_keep_the_order_of_the_list),
+		cmocka_unit_test(a_place_named_twice_is_there_once),
+		cmocka_unit_test(lists_are_added_to_each_other),
 		cmocka_unit_test(many_entries),
 		cmocka_unit_test(bad_lines_are_named),
 		cmocka_unit_test(a_missing_file_is_named),
