@@ -22,14 +22,14 @@ static struct cp_error *prepare(struct cp_program *program, struct cp_code *code
 	return cp_code_init(program, code);
 }
 
-static struct cp_error *take(void *context, const struct cp_code_part *part, uint64_t address,
+static struct cp_error *take(void *context, const struct cp_region *region, uint64_t address,
 	const ZydisDecodedInstruction *insn)
 {
 	struct cp_records *records = context;
 	struct cp_record *record = cp_records_add(records, CP_KIND_INSN, address);
 	struct cp_details *details = record ? cp_record_details(records, record) : NULL;
 
-	(void)part;
+	(void)region;
 	if (!details)
 		return &cp_error_no_memory;
 	details->mnemonic = ZydisMnemonicGetString(insn->mnemonic);

@@ -37,6 +37,8 @@ struct cp_error *cp_code_init(const struct cp_program *program, struct cp_code *
 
 	ZydisDecoderInit(&code.decoder, wide ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LEGACY_32,
 		wide ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+	code.light = code.decoder;
+	ZydisDecoderEnableMode(&code.light, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_TRUE);
 	for (size_t i = 1; i < image->section_count && !error; i++) {
 		const struct cp_section *s = &image->sections[i];
 
@@ -75,27 +77,30 @@ const uint8_t *cp_part_bytes(const struct cp_code_part *part, uint64_t address, 
 	return part->bytes + (address - part->address);
 }
 
-bool cp_region_at(const struct cp_code *code, uint64_t address, struct cp_region *ret)
+void cp_region_of(const struct cp_code *code, const struct cp_code_part *part, uint64_t address, struct cp_region *ret)
 {
 	const struct cp_symbols *symbols = &code->program->symbols;
-	uint64_t unused;
-	size_t next;
+	size_t next = address == UINT64_MAX ? symbols->count : cp_symbols_lower(symbols, address + 1);
 
-	ret->part = NULL;
-	for (size_t i = 0; i < code->part_count; i++) {
-		if (cp_part_bytes(&code->parts[i], address, &unused))
-			ret->part = &code->parts[i];
-	}
-	if (!ret->part)
-		return false;
-	ret->start = ret->part->address;
-	ret->end = ret->part->address + ret->part->size;
-	next = address == UINT64_MAX ? symbols->count : cp_symbols_lower(symbols, address + 1);
+	*ret = (struct cp_region){ part, part->address, part->address + part->size };
 	if (next > 0 && symbols->by_address[next - 1]->address > ret->start)
 		ret->start = symbols->by_address[next - 1]->address;
 	if (next < symbols->count && symbols->by_address[next]->address < ret->end)
 		ret->end = symbols->by_address[next]->address;
-	return true;
+}
+
+bool cp_region_at(const struct cp_code *code, uint64_t address, struct cp_region *ret)
+{
+	const struct cp_code_part *part = NULL;
+	uint64_t unused;
+
+	for (size_t i = 0; i < code->part_count; i++) {
+		if (cp_part_bytes(&code->parts[i], address, &unused))
+			part = &code->parts[i];
+	}
+	if (part)
+		cp_region_of(code, part, address, ret);
+	return part;
 }
 
 bool cp_decode(const struct cp_code *code, const struct cp_code_part *part, uint64_t address,
@@ -110,6 +115,20 @@ bool cp_decode(const struct cp_code *code, const struct cp_code_part *part, uint
 		insn->operand_count))))
 		return true;
 	memset(insn, 0, sizeof(*insn));
+	insn->length = 1;
+	return false;
+}
+
+bool cp_decode_light(const struct cp_code *code, const struct cp_code_part *part, uint64_t address,
+	ZydisDecodedInstruction *insn)
+{
+	uint64_t available = 0;
+	const uint8_t *bytes = cp_part_bytes(part, address, &available);
+
+	if (bytes && ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&code->light, NULL, bytes, available, insn)) &&
+		insn->length)
+		return true;
+	insn->mnemonic = ZYDIS_MNEMONIC_INVALID;
 	insn->length = 1;
 	return false;
 }

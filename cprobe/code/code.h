@@ -20,6 +20,7 @@ struct cp_code_part {
 struct cp_code {
 	const struct cp_program *program;
 	ZydisDecoder decoder;
+	ZydisDecoder light;		/* finds only mnemonics and lengths, in half the time */
 	struct cp_code_part *parts;	/* executable, with bytes in the file, sorted by address; owned */
 	size_t part_count;
 };
@@ -36,6 +37,9 @@ void cp_code_deinit(struct cp_code *code);
 /* The region around an address: from the nearest symbol at or below it to the next one. False: no code there. */
 bool cp_region_at(const struct cp_code *code, uint64_t address, struct cp_region *ret);
 
+/* The same for an address that lies in the part. */
+void cp_region_of(const struct cp_code *code, const struct cp_code_part *part, uint64_t address, struct cp_region *ret);
+
 /* Up to `end` of the part's bytes at an address. NULL: not in the part. */
 const uint8_t *cp_part_bytes(const struct cp_code_part *part, uint64_t address, uint64_t *available);
 
@@ -45,6 +49,10 @@ const uint8_t *cp_part_bytes(const struct cp_code_part *part, uint64_t address, 
  */
 bool cp_decode(const struct cp_code *code, const struct cp_code_part *part, uint64_t address,
 	ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands);
+
+/* The same, but only the mnemonic and the length of *insn are set. */
+bool cp_decode_light(const struct cp_code *code, const struct cp_code_part *part, uint64_t address,
+	ZydisDecodedInstruction *insn);
 
 /* An address in "code": a sign-extended or rip-relative constant; i386 wraps at 32 bits. */
 uint64_t cp_code_wrap(const struct cp_code *code, uint64_t address);

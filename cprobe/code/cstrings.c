@@ -99,28 +99,45 @@ static uint32_t run_hash(const char *p)
 	return (cp_read32((const uint8_t *)p) * 2654435761u) >> 16;
 }
 
-/* Strings that share a run of CP_FORMAT_RUN characters with the text, and hold a conversion: is it their output? */
+/* Does the text hold four characters in a row of the string? */
+static bool shares_run(const uint8_t *runs, const char *string, uint64_t size, const char *text, size_t length)
+{
+	for (uint64_t i = 0; i + CP_FORMAT_RUN <= size; i++) {
+		if (runs[run_hash(string + i)] && memmem(text, length, string + i, CP_FORMAT_RUN))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Strings that hold a conversion, and share a run of CP_FORMAT_RUN characters with the text: is it their output? Looked
+ * for by their '%', which is rarer than any run.
+ */
 static struct cp_error *find_formats(const struct area *area, const char *text, struct found *found)
 {
 	static uint8_t runs[65536];
 	size_t length = strlen(text);
+	const char *percent, *last, *nul;
 
 	_Static_assert(CP_FORMAT_RUN == 4, "run_hash reads four characters");
 	memset(runs, 0, sizeof(runs));
 	for (size_t i = 0; i + CP_FORMAT_RUN <= length; i++)
 		runs[run_hash(text + i)] = 1;
-	for (uint64_t at = 0; at + CP_FORMAT_RUN <= area->size; at++) {
-		uint64_t start, end;
+	for (uint64_t at = 0, start, end; at < area->size; at = end + 1) {
 		size_t place;
 		unsigned int score;
-		struct cp_error *error;
 
-		if (!runs[run_hash(area->bytes + at)])
-			continue;
-		if (!memmem(text, length, area->bytes + at, CP_FORMAT_RUN) || !bounds(area, at, &start, &end))
-			continue;
-		if (memchr(area->bytes + start, '%', end - start) &&
+		percent = memchr(area->bytes + at, '%', area->size - at);
+		nul = percent ? memchr(percent, 0, area->size - (uint64_t)(percent - area->bytes)) : NULL;
+		if (!nul)
+			return NULL;
+		/* Of several before the NUL the last one: what is binary in front of the string may hold one too. */
+		last = memrchr(percent, '%', (size_t)(nul - percent));
+		bounds(area, (uint64_t)(last - area->bytes), &start, &end);
+		if (shares_run(runs, area->bytes + start, end - start, text, length) &&
 			cp_format_match(area->bytes + start, end - start, text, &place, &score) && score >= found->score) {
+			struct cp_error *error;
+
 			if (score > found->score)
 				found->count = 0;
 			found->score = score;
@@ -128,7 +145,6 @@ static struct cp_error *find_formats(const struct area *area, const char *text, 
 			if (error)
 				return error;
 		}
-		at = end;
 	}
 	return NULL;
 }

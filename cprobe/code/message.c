@@ -6,8 +6,9 @@
 #include "base/arena.h"
 #include "base/record.h"
 #include "code/check.h"
-#include "code/message.h"
 #include "code/cstrings.h"
+#include "code/message.h"
+#include "code/scan.h"
 
 /* An instruction that refers to a string. */
 struct reference {
@@ -22,6 +23,7 @@ struct search {
 	struct cp_records *records;
 	struct cp_string *strings;	/* sorted by start; they do not overlap */
 	size_t string_count;
+	struct cp_scan scan;		/* a span for each string */
 	struct reference *references;
 	size_t reference_count, unguarded;
 };
@@ -29,17 +31,9 @@ struct search {
 /* The string that a pointer prints the text of, or NULL. */
 static const struct cp_string *string_at(const struct search *s, uint64_t address)
 {
-	size_t low = 0, high = s->string_count;
+	const struct cp_scan_span *span = cp_scan_span_at(&s->scan, address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (s->strings[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low && address <= s->strings[low - 1].place ? &s->strings[low - 1] : NULL;
+	return span ? &s->strings[span - s->scan.spans] : NULL;
 }
 
 /* The string whose address the instruction loads, pushes or stores; NULL when it does not. */
@@ -150,56 +144,35 @@ static struct cp_error *add_messages(struct search *s)
 	return error;
 }
 
-/* Decode a region that holds a candidate, and take the references in it. */
-static struct cp_error *scan_region(struct search *s, const struct cp_region *region)
+static struct cp_error *visit(void *context, const struct cp_region *region, uint64_t address,
+	const ZydisDecodedInstruction *light)
 {
-	uint64_t address = region->start;
+	struct search *s = context;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	const struct cp_string *string = NULL;
 
-	while (address < region->end) {
-		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-		ZydisDecodedInstruction insn;
-
-		if (cp_decode(s->code, region->part, address, &insn, operands)) {
-			const struct cp_string *string = string_of(s, address, &insn, operands);
-			struct cp_error *error = string ? add_reference(s, address, string) : NULL;
-
-			if (error)
-				return error;
-		}
-		address += insn.length;
-	}
-	return NULL;
+	(void)light;
+	if (cp_decode(s->code, region->part, address, &insn, operands))
+		string = string_of(s, address, &insn, operands);
+	return string ? add_reference(s, address, string) : NULL;
 }
 
-/*
- * Four bytes that, as an absolute or as a rip-relative address, lie in the span of the strings: a candidate. Only
- * their low halves are compared: decoding decides.
- */
-static struct cp_error *scan_part(struct search *s, const struct cp_code_part *part)
+/* The code that loads the strings' addresses. */
+static struct cp_error *find_references(struct search *s)
 {
-	uint32_t low = (uint32_t)s->strings[0].start;
-	uint64_t wide = s->strings[s->string_count - 1].place - s->strings[0].start;
-	uint32_t span = wide > UINT32_MAX ? UINT32_MAX : (uint32_t)wide;
+	struct cp_scan_span *spans = calloc(s->string_count ? s->string_count : 1, sizeof(*spans));
+	struct cp_error *error = NULL;
 
-	for (uint64_t at = 0; at + 4 <= part->size; at++) {
-		uint32_t value = cp_read32(part->bytes + at) - low;
-		uint32_t relative = value + (uint32_t)(part->address + at + 4);
-		struct cp_region region;
-		struct cp_error *error;
-
-		if (value > span && relative > span)
-			continue;
-		if (!(value <= span && string_at(s, s->strings[0].start + value)) &&
-			!(relative <= span && string_at(s, s->strings[0].start + relative)))
-			continue;
-		if (!cp_region_at(s->code, part->address + at, &region))
-			continue;
-		error = scan_region(s, &region);
-		if (error)
-			return error;
-		at = region.end - part->address - 1;
-	}
-	return NULL;
+	if (!spans)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < s->string_count; i++)
+		spans[i] = (struct cp_scan_span){ s->strings[i].start, s->strings[i].place };
+	s->scan = (struct cp_scan){ .spans = spans, .span_count = s->string_count };
+	if (s->string_count)
+		error = cp_scan_code(s->code, &s->scan, visit, s);
+	free(spans);
+	return error;
 }
 
 struct cp_error *cp_message_find(struct cp_program *program, const struct cp_code *code, const char *wanted,
@@ -218,8 +191,8 @@ struct cp_error *cp_message_find(struct cp_program *program, const struct cp_cod
 	if (!length)
 		return cp_error_create(CP_ERROR_USAGE, "find: --message: give some text of the message");
 	error = cp_strings_find(program->image, text, &s.strings, &s.string_count);
-	for (size_t i = 0; !error && s.string_count && i < code->part_count; i++)
-		error = scan_part(&s, &code->parts[i]);
+	if (!error)
+		error = find_references(&s);
 	if (!error)
 		error = add_messages(&s);
 	if (!error && !s.string_count)

@@ -13,6 +13,10 @@ KERNEL_FLAGS = ["-ffreestanding", "-fno-pie", "-no-pie", "-mcmodel=kernel", "-mn
                 "-fcf-protection=none", "-nostdlib", "-static", "-Wl,-Ttext=0xffffffff80200000", "-Wl,--build-id=sha1"]
 
 
+# What objdump prints before a mnemonic.
+PREFIXES = {"rep", "repz", "repnz", "lock", "notrack", "bnd", "data16", "addr32", "cs", "ds", "es", "ss", "rex.W"}
+
+
 class Cprobe:
     """The command under test."""
 
@@ -52,6 +56,9 @@ def objdump_sites(path: Path, mnemonics: set[str]) -> set[int]:
     sites = set()
     for line in objdump_lines(path):
         address, _, rest = line.partition(":\t")
-        if rest.split() and rest.split()[0] in mnemonics:
+        words = rest.split()
+        while len(words) > 1 and words[0] in PREFIXES:
+            words = words[1:]
+        if words and words[0] in mnemonics:
             sites.add(int(address, 16))
     return sites

@@ -21,6 +21,51 @@ def test_sites_are_objdumps(probe: Cprobe, build_elf: Build, mnemonics: str) -> 
     assert sites and sites == objdump_sites(kernel, set(mnemonics.split(",")))
 
 
+# Instructions that an assembler writes for both; then those of one only.
+WRITTEN = ["cpuid", "rdtsc", "rdtscp", "rdmsr", "wrmsr", "rdpmc", "hlt", "cli", "sti", "ud2", "wbinvd", "xgetbv",
+           "clts", "vmcall", "pause", "mfence", "sysenter", "sysexit", "invd", "lret", "inb %dx, %al",
+           "inl $0x80, %eax",
+           "outb %al, $0x80", "outw %ax, %dx", "ltr %ax", "iret", "iretw", "insb", "rep insw", "insl", "outsb",
+           "mov $0xa20f0f31, %eax", "add $0xf4f4a20f, %eax", ".byte 0x66", "rdtsc", "ret"]
+WIDE = ["invlpg (%rax)", "invlpg %gs:4(%r8,%rcx,4)", "lgdt 16(%rsp)", "lidt table(%rip)", "clflush (%r9)", "swapgs",
+        "syscall", "sysretq", "sysretl", "iretq", "lcall *(%rax)"]
+NARROW = ["invlpg (%eax)", "invlpg %gs:4(%eax,%ecx,4)", "lgdt 16(%esp)", "lidt table", "clflush (%eax)",
+          "lcall *(%eax)", "ljmp $16, $0x1234"]
+# What is asked, and objdump's names for it where they are others.
+ASKED = {name: {name} for name in (
+    "cpuid rdtsc rdtscp rdmsr wrmsr rdpmc hlt cli sti ud2 wbinvd xgetbv clts vmcall pause mfence sysenter invd lret "
+    "in out ltr invlpg clflush lcall iretw insb ret mov").split()}
+ASKED |= {"iret": {"iret", "iretw", "iretq"}, "iretl": {"iret"}, "ins": {"insb", "insw", "insl"}, "outs": {"outsb"},
+          "lgdt": {"lgdt", "lgdtl"}, "lidt": {"lidt", "lidtl"}, "retf": {"lret"}, "sysexit": {"sysexit", "sysexitl"},
+          "cpuid,in,iretw": {"cpuid", "in", "iretw"}}
+ASKED_WIDE = {"swapgs": {"swapgs"}, "syscall": {"syscall"}, "sysret": {"sysretq", "sysretl"}, "sysretq": {"sysretq"},
+              "sysretl": {"sysretl"}, "iretq": {"iretq"}}
+
+
+@pytest.mark.parametrize("flags,written,asked", [
+    (["-m64"], WIDE, ASKED | ASKED_WIDE), (["-m32"], NARROW, ASKED | {"ljmp": {"ljmp"}})], ids=["x86-64", "i386"])
+def test_every_mnemonic_has_objdumps_sites(probe: Cprobe, build_elf: Build, flags: list[str], written: list[str],
+                                           asked: dict[str, set[str]]) -> None:
+    source = "\n".join([".globl _start", "_start:", *WRITTEN, *written, "table:", ""])
+    kernel = build_elf({"a.S": source}, [*flags, "-no-pie", "-nostdlib", "-static"], kernel=False)
+    for names, objdumps in asked.items():
+        expected = objdump_sites(kernel, objdumps)
+        assert expected, names
+        assert {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", names)} == expected, names
+
+
+@pytest.mark.parametrize("name,own", [("je", "jz"), ("cmovne", "cmovnz"), ("setae", "setnb"), ("iretl", "iretd")])
+def test_both_names_of_an_instruction(probe: Cprobe, build_elf: Build, name: str, own: str) -> None:
+    body = 'je 1f\n1: cmovne %ecx, %eax\n setae %al\n iretl'.replace("\n", "\\n")
+    kernel = build_elf({"a.c": f'void _start(void) {{ __asm__ volatile("{body}"); }}'}, ["-O2"])
+    assert probe.records("find", kernel, "--insn", name) == probe.records("find", kernel, "--insn", own)
+
+
+def test_a_name_with_a_size_is_an_error_that_says_so(probe: Cprobe, build_elf: Build) -> None:
+    done = probe.run("find", build_elf(SOURCES, ["-O0"]), "--insn", "movl")
+    assert done.returncode == 2 and 'give "mov"' in done.stderr
+
+
 def test_sites_of_a_stripped_kernel(probe: Cprobe, build_elf: Build) -> None:
     kernel = build_elf(SOURCES, ["-O2", "-s"])
     sites = {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", "cpuid,rdtsc")}
