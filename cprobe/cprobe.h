@@ -165,7 +165,7 @@ struct cp_records {
 void cp_records_init(struct cp_records *records, enum cp_amount amount);
 void cp_records_deinit(struct cp_records *records);
 
-/* By address, then kind, name, outer, file, line; equal records become one. */
+/* By address, then kind, name, outer, file, line; equal records become one. Layouts of types keep their order. */
 struct cp_error *cp_records_sort(struct cp_records *records);
 
 /*

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <elf.h>
-#include <errno.h>
-#include <libelf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "elf/debugfile.h"
 #include "program.h"
-#include "dwarf/units.h"
 
 struct cp_error *cp_program_open(const char *path, cp_note_fn *note, void *context, struct cp_program **ret)
 {
@@ -21,6 +17,8 @@ struct cp_error *cp_program_open(const char *path, cp_note_fn *note, void *conte
 		return &cp_error_no_memory;
 	program->note = note;
 	program->note_context = context;
+	cp_arena_init(&program->arena);
+	cp_paths_init(&program->paths, &program->arena);
 	error = cp_image_open(path, &program->image);
 	if (error) {
 		free(program);
@@ -34,9 +32,11 @@ void cp_program_close(struct cp_program *program)
 {
 	if (!program)
 		return;
-	cp_units_destroy(program->units);
-	dwarf_end(program->dwarf);
-	elf_end(program->elf);
+	if (program->dwarf)
+		cp_address_map_deinit(&program->addresses);
+	cp_paths_deinit(&program->paths);
+	cp_arena_deinit(&program->arena);
+	cp_dwarf_close(program->dwarf);
 	cp_symbols_deinit(&program->symbols);
 	if (program->debug != program->image)
 		cp_image_close(program->debug);
@@ -122,39 +122,24 @@ struct cp_error *cp_program_need_symbols(struct cp_program *program)
 	return error ? error : cp_symbols_sort(&program->symbols);
 }
 
-static bool has_compressed(const struct cp_image *image)
-{
-	for (size_t i = 1; i < image->section_count; i++) {
-		if ((image->sections[i].flags & SHF_COMPRESSED) || !strncmp(image->sections[i].name, ".zdebug_", 8))
-			return true;
-	}
-	return false;
-}
-
 struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 {
 	struct cp_error *error;
 
+	if (program->dwarf)
+		cp_dwarf_begin(program->dwarf);
 	if (program->dwarf_tried)
 		return NULL;
 	error = cp_program_need_debug(program);
 	if (error)
 		return error;
+	if (program->debug && cp_image_has_dwarf(program->debug)) {
+		error = cp_dwarf_open(program->debug, &program->dwarf);
+		if (error)
+			return error;
+		cp_address_map_init(&program->addresses, program->dwarf);
+	}
 	program->dwarf_tried = true;
-	if (!program->debug || !cp_image_has_dwarf(program->debug))
-		return NULL;
-	/* libelf rewrites the headers of sections that it decompresses; the mapping is private, the file stays as it is. */
-	if (has_compressed(program->debug) &&
-		mprotect((void *)(uintptr_t)program->debug->data, program->debug->size, PROT_READ | PROT_WRITE))
-		return cp_error_create(CP_ERROR_IO, "%s: compressed DWARF needs a writable mapping: %s: objcopy "
-			"--decompress-debug-sections makes a file without", program->debug->path, strerror(errno));
-	elf_version(EV_CURRENT);
-	program->elf = elf_memory((char *)(uintptr_t)program->debug->data, program->debug->size);
-	if (program->elf)
-		program->dwarf = dwarf_begin_elf(program->elf, DWARF_C_READ, NULL);
-	if (!program->dwarf)
-		return cp_error_create(CP_ERROR_CORRUPT, "%s: its DWARF cannot be read: %s", program->debug->path,
-			program->elf ? dwarf_errmsg(-1) : elf_errmsg(-1));
 	return NULL;
 }
 

@@ -7,12 +7,10 @@
 #ifndef CPROBE_PROGRAM_H
 #define CPROBE_PROGRAM_H
 
-#include <elfutils/libdw.h>
-
+#include "dwarf/by_address.h"
+#include "dwarf/paths.h"
 #include "elf/image.h"
 #include "elf/symbols.h"
-
-struct cp_units;
 
 struct cp_program {
 	cp_note_fn *note;		/* or NULL */
@@ -22,9 +20,10 @@ struct cp_program {
 	bool debug_tried, symbols_tried, dwarf_tried;
 	char *debug_why;		/* why no debug file was found, or NULL; owned */
 	struct cp_symbols symbols;	/* empty when there is no table */
-	Elf *elf;			/* libelf's view of the debug image's memory; owned */
-	Dwarf *dwarf;			/* owned; NULL when there is no DWARF */
-	struct cp_units *units;		/* units.c's; owned */
+	struct cp_dwarf *dwarf;		/* owned; NULL when there is no DWARF */
+	struct cp_address_map addresses;	/* of the DWARF */
+	struct cp_arena arena;		/* of the paths */
+	struct cp_paths paths;		/* for answers that one thread gives */
 };
 
 /* Make program->debug, ->symbols and ->dwarf; without a table or DWARF they stay empty, which is no error. */

@@ -5,7 +5,8 @@
 
 #include "answer/args.h"
 #include "base/record.h"
-#include "dwarf/dwtype.h"
+#include "dwarf/location.h"
+#include "dwarf/types.h"
 
 /* DWARF register numbers, System V x86-64 psABI figure 3.36 and i386 psABI table 2.14. */
 static const char *const names_64[] = {
@@ -32,52 +33,83 @@ static const char *memory(struct cp_arena *arena, const char *base, int64_t offs
 }
 
 /* Is the function's frame base the canonical frame address, which at entry is the stack pointer plus one word? */
-static bool frame_is_cfa(Dwarf_Die *function)
+static bool frame_is_cfa(const struct cp_die *function)
 {
-	Dwarf_Attribute attr;
-	Dwarf_Op *ops;
-	size_t count;
+	struct cp_dw_attr attr;
+	struct cp_cursor c;
 
-	return dwarf_attr_integrate(function, DW_AT_frame_base, &attr) && !dwarf_getlocation(&attr, &ops, &count) &&
-		count == 1 && ops[0].atom == DW_OP_call_frame_cfa;
+	return cp_die_attr_any(function, DW_AT_frame_base, &attr) && cp_attr_block(&attr, &c) &&
+		cp_get8(&c) == DW_OP_call_frame_cfa && !c.failed && !cp_left(&c);
 }
 
-/* One expression as text; NULL with *known false when it is nothing that holds at entry. */
-static const char *expression(struct cp_arena *arena, const Dwarf_Op *ops, size_t count, bool is_64bit, bool cfa,
-	bool *known)
+/* DW_OP_lit0 to DW_OP_consts: a number that the expression gives. False: the operation is another one. */
+static bool literal(struct cp_cursor *c, uint8_t op, bool *is_signed, uint64_t *ret)
 {
-	const char *name = NULL;
-	int word = is_64bit ? 8 : 4;
+	*is_signed = false;
+	if (op >= DW_OP_lit0 && op <= DW_OP_lit31)
+		return *ret = op - DW_OP_lit0, true;
+	switch (op) {
+	case DW_OP_const1u:
+		return *ret = cp_get8(c), true;
+	case DW_OP_const2u:
+		return *ret = cp_get16(c), true;
+	case DW_OP_const4u:
+		return *ret = cp_get32(c), true;
+	case DW_OP_const8u:
+		return *ret = cp_get64(c), true;
+	case DW_OP_constu:
+		return *ret = cp_get_uleb(c), true;
+	}
+	*is_signed = true;
+	switch (op) {
+	case DW_OP_const1s:
+		return *ret = (uint64_t)(int8_t)cp_get8(c), true;
+	case DW_OP_const2s:
+		return *ret = (uint64_t)(int16_t)cp_get16(c), true;
+	case DW_OP_const4s:
+		return *ret = (uint64_t)(int32_t)cp_get32(c), true;
+	case DW_OP_const8s:
+		return *ret = cp_get64(c), true;
+	case DW_OP_consts:
+		return *ret = (uint64_t)cp_get_sleb(c), true;
+	}
+	return false;
+}
 
-	*known = false;
-	if (count == 0)
-		return NULL;
-	if (count == 1 && ops[0].atom >= DW_OP_reg0 && ops[0].atom <= DW_OP_reg31)
-		name = register_name(is_64bit, ops[0].atom - DW_OP_reg0);
-	else if (count == 1 && ops[0].atom == DW_OP_regx)
-		name = register_name(is_64bit, ops[0].number);
-	else if (count == 1 && ops[0].atom == DW_OP_fbreg && cfa && (int64_t)ops[0].number >= 0)
-		name = memory(arena, is_64bit ? "rsp" : "esp", (int64_t)ops[0].number + word);
-	else if (count == 1 && ops[0].atom >= DW_OP_breg0 && ops[0].atom <= DW_OP_breg31 &&
-		register_name(is_64bit, ops[0].atom - DW_OP_breg0))
-		name = memory(arena, register_name(is_64bit, ops[0].atom - DW_OP_breg0), (int64_t)ops[0].number);
-	else if (count == 2 && ops[1].atom == DW_OP_stack_value && ops[0].atom >= DW_OP_lit0 && ops[0].atom <= DW_OP_lit31)
-		name = cp_arena_printf(arena, "const(%u)", (unsigned int)(ops[0].atom - DW_OP_lit0));
-	else if (count == 2 && ops[1].atom == DW_OP_stack_value && (ops[0].atom == DW_OP_const1u ||
-		ops[0].atom == DW_OP_const2u || ops[0].atom == DW_OP_const4u || ops[0].atom == DW_OP_const8u ||
-		ops[0].atom == DW_OP_constu))
-		name = cp_arena_printf(arena, "const(%llu)", (unsigned long long)ops[0].number);
-	else if (count == 2 && ops[1].atom == DW_OP_stack_value && (ops[0].atom == DW_OP_const1s ||
-		ops[0].atom == DW_OP_const2s || ops[0].atom == DW_OP_const4s || ops[0].atom == DW_OP_const8s ||
-		ops[0].atom == DW_OP_consts))
-		name = cp_arena_printf(arena, "const(%lld)", (long long)ops[0].number);
-	*known = name != NULL;
-	return name;
+/* One expression as text; NULL when it is nothing that holds at entry. */
+static const char *expression(struct cp_arena *arena, struct cp_cursor c, bool is_64bit, bool cfa)
+{
+	uint8_t op = cp_get8(&c);
+	const char *name = NULL, *base = NULL;
+	bool is_signed;
+	uint64_t number;
+	int64_t offset;
+
+	if (literal(&c, op, &is_signed, &number)) {
+		if (cp_get8(&c) != DW_OP_stack_value || c.failed || cp_left(&c))
+			return NULL;
+		return is_signed ? cp_arena_printf(arena, "const(%lld)", (long long)number) :
+			cp_arena_printf(arena, "const(%llu)", (unsigned long long)number);
+	}
+	if (op >= DW_OP_reg0 && op <= DW_OP_reg31) {
+		name = register_name(is_64bit, op - DW_OP_reg0);
+	} else if (op == DW_OP_regx) {
+		name = register_name(is_64bit, cp_get_uleb(&c));
+	} else if (op == DW_OP_fbreg && cfa) {
+		offset = cp_get_sleb(&c);
+		if (offset >= 0)
+			name = memory(arena, is_64bit ? "rsp" : "esp", offset + (is_64bit ? 8 : 4));
+	} else if (op >= DW_OP_breg0 && op <= DW_OP_breg31) {
+		base = register_name(is_64bit, op - DW_OP_breg0);
+		offset = cp_get_sleb(&c);
+		name = base ? memory(arena, base, offset) : NULL;
+	}
+	return c.failed || cp_left(&c) ? NULL : name;
 }
 
 enum arg_class { ARG_INTEGER, ARG_FLOAT, ARG_OTHER };
 
-static enum arg_class classify(Dwarf_Die *parameter)
+static enum arg_class classify(const struct cp_die *parameter)
 {
 	const char *encoding = cp_type_encoding(parameter);
 	uint64_t size;
@@ -100,7 +132,8 @@ struct abi_state {
 	int64_t stack;
 };
 
-static const char *abi_location(struct cp_arena *arena, Dwarf_Die *parameter, bool is_64bit, struct abi_state *state)
+static const char *abi_location(struct cp_arena *arena, const struct cp_die *parameter, bool is_64bit,
+	struct abi_state *state)
 {
 	enum arg_class class = classify(parameter);
 	const char *ret;
@@ -122,62 +155,70 @@ static const char *abi_location(struct cp_arena *arena, Dwarf_Die *parameter, bo
 	return ret;
 }
 
-/* The location that DWARF gives for the address, if it gives one that needs no frame. */
-static const char *dwarf_location(struct cp_arena *arena, Dwarf_Die *parameter, bool is_64bit, bool cfa, uint64_t entry)
+/* A DW_AT_const_value: the short forms are of the type's sign, which is told apart by what fits. */
+static int64_t constant(const struct cp_dw_attr *attr, uint64_t value)
 {
-	Dwarf_Attribute attr;
-	const char *ret = NULL;
-	Dwarf_Op *ops;
-	size_t count;
-	bool known;
-
-	if (dwarf_attr(parameter, DW_AT_location, &attr)) {
-		if (dwarf_getlocation_addr(&attr, entry, &ops, &count, 1) == 1)
-			ret = expression(arena, ops, count, is_64bit, cfa, &known);
-	} else if (dwarf_attr(parameter, DW_AT_const_value, &attr)) {
-		Dwarf_Sword value;
-
-		if (!dwarf_formsdata(&attr, &value))
-			ret = cp_arena_printf(arena, "const(%lld)", (long long)value);
+	switch (attr->form) {
+	case DW_FORM_data1:
+		return (int8_t)value;
+	case DW_FORM_data2:
+		return (int16_t)value;
+	case DW_FORM_data4:
+		return (int32_t)value;
+	default:
+		return (int64_t)value;
 	}
-	return ret;
+}
+
+/* The location that DWARF gives for the address, if it gives one that needs no frame. */
+static const char *dwarf_location(struct cp_arena *arena, const struct cp_die *parameter, bool is_64bit, bool cfa,
+	uint64_t entry)
+{
+	struct cp_dw_attr attr;
+	struct cp_cursor c;
+	uint64_t value;
+
+	if (cp_die_attr(parameter, DW_AT_location, &attr))
+		return cp_location_at(&attr, entry, &c) ? expression(arena, c, is_64bit, cfa) : NULL;
+	if (cp_die_attr(parameter, DW_AT_const_value, &attr) && cp_attr_is_constant(&attr) && cp_attr_number(&attr, &value))
+		return cp_arena_printf(arena, "const(%lld)", (long long)constant(&attr, value));
+	return NULL;
 }
 
 /* Functions that gcc on i386 passes in registers say so in their location lists only; those were asked first. */
-struct cp_error *cp_args_read(struct cp_records *records, Dwarf_Die *die, bool is_64bit, bool abi,
+struct cp_error *cp_args_read(struct cp_records *records, const struct cp_die *die, bool is_64bit, bool abi,
 	struct cp_record *record)
 {
 	struct cp_details *details = cp_record_details(records, record);
 	struct cp_arena *arena = &records->arena;
 	struct abi_state state = { .holds = abi, .stack = is_64bit ? 8 : 4 };
-	bool cfa = frame_is_cfa(die), inlined = dwarf_tag(die) == DW_TAG_inlined_subroutine;
+	bool cfa = frame_is_cfa(die), inlined = cp_die_tag(die) == DW_TAG_inlined_subroutine;
 	struct cp_arg args[MAX_ARGS];
 	size_t count = 0;
-	Dwarf_Die child;
+	struct cp_die child;
+	bool more;
 
 	if (!details)
 		return &cp_error_no_memory;
-	if (dwarf_child(die, &child) == 0) {
-		do {
-			struct cp_arg *arg = &args[count];
-			const char *abi_answer;
+	for (more = cp_die_child(die, &child); more; more = cp_die_sibling(&child, &child)) {
+		struct cp_arg *arg = &args[count];
+		const char *abi_answer;
 
-			if (dwarf_tag(&child) != DW_TAG_formal_parameter || count == MAX_ARGS)
-				continue;
-			arg->name = dwarf_diename(&child);
-			arg->type = cp_type_text(arena, &child);
-			arg->size = cp_type_size(&child);
-			if (!arg->type)
-				return &cp_error_no_memory;
-			abi_answer = inlined ? NULL : abi_location(arena, &child, is_64bit, &state);
-			arg->location = dwarf_location(arena, &child, is_64bit, cfa && !inlined, record->address);
-			arg->location_from = "dwarf";
-			if (!arg->location) {
-				arg->location = abi_answer;
-				arg->location_from = "abi";
-			}
-			count++;
-		} while (dwarf_siblingof(&child, &child) == 0);
+		if (cp_die_tag(&child) != DW_TAG_formal_parameter || count == MAX_ARGS)
+			continue;
+		arg->name = cp_die_name(&child);
+		arg->size = cp_type_size(&child);
+		arg->type = cp_type_text(arena, &child);
+		if (!arg->type)
+			return &cp_error_no_memory;
+		abi_answer = inlined ? NULL : abi_location(arena, &child, is_64bit, &state);
+		arg->location = dwarf_location(arena, &child, is_64bit, cfa && !inlined, record->address);
+		arg->location_from = "dwarf";
+		if (!arg->location) {
+			arg->location = abi_answer;
+			arg->location_from = "abi";
+		}
+		count++;
 	}
 	details->has_args = true;
 	details->arg_count = count;

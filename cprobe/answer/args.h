@@ -8,15 +8,13 @@
 #ifndef CPROBE_ARGS_H
 #define CPROBE_ARGS_H
 
-#include <elfutils/libdw.h>
-
-#include "cprobe.h"
+#include "dwarf/die.h"
 
 /*
  * Fill record->args from the DW_TAG_formal_parameter children of a concrete function or inlined copy that begins at
  * record->address. `abi`: may the calling convention answer? (Not for clones such as foo.isra.0, not for copies.)
  */
-struct cp_error *cp_args_read(struct cp_records *records, Dwarf_Die *die, bool is_64bit, bool abi,
+struct cp_error *cp_args_read(struct cp_records *records, const struct cp_die *die, bool is_64bit, bool abi,
 	struct cp_record *record);
 
 #endif

@@ -2,30 +2,150 @@
 #include <dwarf.h>
 #include <elf.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "answer/args.h"
-#include "answer/place.h"
-#include "base/record.h"
-#include "dwarf/dwtype.h"
 #include "answer/functions.h"
+#include "answer/place.h"
 #include "base/glob.h"
+#include "base/record.h"
+#include "base/work.h"
+#include "dwarf/ranges.h"
 
 /* Scopes nest; a hostile file could nest them without end. */
-#define MAX_DEPTH 256
+#define MAX_DEPTH 512
 
-struct walk {
-	struct cp_program *program;
-	struct cp_unit *unit;
-	const struct cp_function_filter *filter;
-	struct cp_records *records;
-	const char *last_raw, *last_normal;	/* file paths repeat: the last one, before and after normalising */
+/* Units that are worth a second thread: reading one takes some 50 microseconds. */
+#define WORTH_A_THREAD 16
+
+/* What is read of a function's or a copy's own attributes. */
+struct parts {
+	struct cp_dw_extent extent;
+	struct cp_dw_attr entry, name, linkage, file, line, origin, call_file, call_line, external, call_all, frame;
 };
 
-/* The name of the symbol that begins at the address, if it is the DWARF name or the compiler's variant of it. */
-static const char *variant_name(struct cp_program *program, uint64_t address, const char *name)
+/* A function as its copies name it: read once, as many copies follow one another. */
+struct origin {
+	struct cp_dw_unit *unit;	/* and the reference in it; NULL: nothing here */
+	uint64_t value;
+	uint16_t form;
+	const char *name, *file;
+	uint32_t line;
+	bool wanted;
+};
+
+#define ORIGINS 1024	/* kept, by their offset's lowest bits */
+
+/* One thread's walk over units. */
+struct walk {
+	const struct cp_program *program;
+	const struct cp_symbols *symbols;
+	const struct cp_where *where;
+	enum cp_inlined inlined;
+	bool by_variant;		/* a glob may match what the symbol table calls a function */
+	struct cp_records records;	/* with its own arena */
+	struct cp_paths paths;
+	struct origin *origins;
+};
+
+const char *cp_function_name(const struct cp_die *die)
 {
-	const struct cp_symbols *symbols = &program->symbols;
+	const char *name = cp_die_name(die);
+	struct cp_dw_attr attr;
+
+	if (!name && cp_die_attr_any(die, DW_AT_linkage_name, &attr))
+		name = cp_attr_string(&attr);
+	return name;
+}
+
+static bool is_wanted(const struct cp_globs *names, const char *name)
+{
+	return !names->count || cp_globs_name(names->items, names->count, name);
+}
+
+/* Read the attributes at the cursor, which moves behind them. */
+static void read_parts(const struct cp_die *die, struct cp_cursor *c, struct parts *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < die->abbrev->attr_count; i++) {
+		struct cp_dw_attr attr;
+
+		if (!cp_attr_read(die->unit, &die->abbrev->attrs[i], c, &attr))
+			return;
+		switch (attr.name) {
+		case DW_AT_low_pc:
+			ret->extent.low = attr;
+			break;
+		case DW_AT_high_pc:
+			ret->extent.high = attr;
+			break;
+		case DW_AT_ranges:
+			ret->extent.ranges = attr;
+			break;
+		case DW_AT_entry_pc:
+			ret->entry = attr;
+			break;
+		case DW_AT_name:
+			ret->name = attr;
+			break;
+		case DW_AT_linkage_name:
+		case DW_AT_MIPS_linkage_name:
+			ret->linkage = attr;
+			break;
+		case DW_AT_decl_file:
+			ret->file = attr;
+			break;
+		case DW_AT_decl_line:
+			ret->line = attr;
+			break;
+		case DW_AT_abstract_origin:
+		case DW_AT_specification:
+			ret->origin = attr;
+			break;
+		case DW_AT_call_file:
+			ret->call_file = attr;
+			break;
+		case DW_AT_call_line:
+			ret->call_line = attr;
+			break;
+		}
+	}
+}
+
+/* What a function is called and where it is declared, by its own attributes or those of its origins. */
+static struct cp_error *read_origin(struct walk *w, const struct parts *parts, struct origin *ret)
+{
+	struct cp_dw_attr file = parts->file, line = parts->line;
+	uint64_t number;
+	struct cp_die die;
+
+	ret->name = parts->name.unit ? cp_attr_string(&parts->name) : NULL;
+	if (parts->origin.unit && cp_attr_ref(&parts->origin, &die)) {
+		if (!ret->name)
+			ret->name = cp_die_name(&die);
+		if (!file.unit && !cp_die_attr_any(&die, DW_AT_decl_file, &file))
+			file.unit = NULL;
+		if (!line.unit && !cp_die_attr_any(&die, DW_AT_decl_line, &line))
+			line.unit = NULL;
+		if (!ret->name)
+			ret->name = cp_function_name(&die);
+	}
+	if (!ret->name && parts->linkage.unit)
+		ret->name = cp_attr_string(&parts->linkage);
+	ret->line = line.unit && cp_attr_number(&line, &number) ? (uint32_t)number : 0;
+	ret->wanted = ret->name && is_wanted(&w->where->functions, ret->name);
+	return cp_path_of_attr(&w->paths, &file, &ret->file);
+}
+
+static bool file_wanted(const struct walk *w, const char *file)
+{
+	const struct cp_globs *files = &w->where->files;
+
+	return !files->count || (file && cp_globs_path(files->items, files->count, file));
+}
+
+/* The name of the symbol that begins at the address, if it is the DWARF name or the compiler's variant of it. */
+static const char *variant_name(const struct cp_symbols *symbols, uint64_t address, const char *name)
+{
 	size_t length = strlen(name);
 	const char *variant = NULL;
 
@@ -34,291 +154,312 @@ static const char *variant_name(struct cp_program *program, uint64_t address, co
 
 		if (s->address != address)
 			break;
-		if (!strcmp(s->name, name))
-			return name;
-		if (!variant && !strncmp(s->name, name, length) && s->name[length] == '.')
-			variant = s->name;
+		if (!strncmp(s->name, name, length)) {
+			if (!s->name[length])
+				return name;
+			if (!variant && s->name[length] == '.')
+				variant = s->name;
+		}
 	}
 	return variant ? variant : name;
 }
 
-static const char *function_name(Dwarf_Die *die)
-{
-	Dwarf_Attribute attr;
-	const char *name = dwarf_diename(die);
-
-	if (!name && dwarf_attr_integrate(die, DW_AT_linkage_name, &attr))
-		name = dwarf_formstring(&attr);
-	return name;
-}
-
-static bool file_wanted(const struct walk *w, Dwarf_Die *die)
-{
-	const char *path;
-
-	if (!w->filter->where.files.count)
-		return true;
-	path = cp_decl_file_raw(die);
-	return path && cp_globs_path(w->filter->where.files.items, w->filter->where.files.count, path);
-}
-
 /* gcc's clones lose and split parameters; so do clang's functions that nobody outside can call. */
-static bool abi_holds(Dwarf_Die *unit, Dwarf_Die *die, const char *name, bool external)
+static bool abi_holds(const struct cp_die *die, const char *name)
 {
-	Dwarf_Attribute attr;
-	const char *producer;
+	const char *producer = die->unit->producer;
+	struct cp_dw_attr attr;
 
 	if (strstr(name, ".isra.") || strstr(name, ".constprop.") || strstr(name, ".part.") || strstr(name, ".cold"))
 		return false;
-	producer = dwarf_attr(unit, DW_AT_producer, &attr) ? dwarf_formstring(&attr) : NULL;
-	if (external || !producer || !strstr(producer, "clang"))
+	if (!producer || !strstr(producer, "clang") || (cp_die_attr_any(die, DW_AT_external, &attr) && cp_attr_flag(&attr)))
 		return true;
 	/* clang marks the functions it optimised by what they say about their calls. */
-	return dwarf_attr_integrate(die, DW_AT_frame_base, &attr) &&
-		!dwarf_hasattr_integrate(die, DW_AT_call_all_calls) && !dwarf_hasattr_integrate(die, DW_AT_GNU_all_call_sites);
+	return cp_die_attr_any(die, DW_AT_frame_base, &attr) && !cp_die_attr_any(die, DW_AT_call_all_calls, &attr) &&
+		!cp_die_attr_any(die, DW_AT_GNU_all_call_sites, &attr);
 }
 
-static bool is_external(Dwarf_Die *die)
+static bool is_64bit(const struct walk *w)
 {
-	Dwarf_Attribute attr;
-	bool external = false;
-
-	return dwarf_attr_integrate(die, DW_AT_external, &attr) && !dwarf_formflag(&attr, &external) && external;
+	return w->program->image->machine == EM_X86_64;
 }
 
-static struct cp_error *decl_place(struct walk *w, Dwarf_Die *die, struct cp_record *record)
+static struct cp_error *add_concrete(struct walk *w, const struct cp_die *die, const struct parts *parts,
+	const struct origin *function)
 {
-	const char *raw = cp_decl_file_raw(die);
-	int line = 0;
+	struct cp_ranges ranges;
+	uint64_t low, high, entry;
+	bool first = true;
 
-	if (!raw)
+	if (!cp_ranges_begin(&parts->extent, &ranges))
 		return NULL;
-	if (raw != w->last_raw) {
-		unsigned int unused;
-		const char *file = cp_decl_file(&w->records->arena, die, &unused);
-
-		if (!file)
-			return &cp_error_no_memory;
-		w->last_raw = raw;
-		w->last_normal = file;
-	}
-	record->file = w->last_normal;
-	if (!dwarf_decl_line(die, &line) && line > 0)
-		record->line = (unsigned int)line;
-	return NULL;
-}
-
-static struct cp_error *add_concrete(struct walk *w, Dwarf_Die *die, const char *name)
-{
-	bool is_64bit = w->program->image->machine == EM_X86_64, first = true;
-	Dwarf_Addr base, low, high, entry;
-	ptrdiff_t at = 0;
-
-	if (dwarf_entrypc(die, &entry))
+	if (!parts->entry.unit || !cp_attr_address(&parts->entry, &entry))
 		entry = 0;
-	while ((at = dwarf_ranges(die, at, &base, &low, &high)) > 0) {
-		const char *own = variant_name(w->program, low, name);
+	for (; cp_ranges_next(&ranges, &low, &high); first = false) {
+		const char *own = variant_name(w->symbols, low, function->name);
 		struct cp_record *record;
 		struct cp_error *error;
 
-		if (low >= high || (!low && w->program->image->type != ET_REL))
-			continue;	/* removed by the linker */
-		if (!cp_globs_name(w->filter->where.functions.items, w->filter->where.functions.count, own) &&
-			!cp_globs_name(w->filter->where.functions.items, w->filter->where.functions.count, name))
+		if (!function->wanted && !is_wanted(&w->where->functions, own))
 			continue;
-		record = cp_records_add(w->records, CP_KIND_FUNCTION, low);
+		record = cp_records_add(&w->records, CP_KIND_FUNCTION, low);
 		if (!record)
 			return &cp_error_no_memory;
 		record->name = own;
 		record->has_size = true;
 		record->size = high - low;
-		error = decl_place(w, die, record);
-		if (!error)
-			error = cp_place_section(w->program, w->records, record);
-		if (!error && w->records->amount == CP_FULL && (first || low == entry) && !strstr(own, ".cold"))
-			error = cp_args_read(w->records, die, is_64bit, abi_holds(&w->unit->die, die, own, is_external(die)), record);
+		record->file = function->file;
+		record->line = function->line;
+		error = cp_place_section(w->program, &w->records, record);
+		if (!error && w->records.amount == CP_FULL && (first || low == entry) && !strstr(own, ".cold"))
+			error = cp_args_read(&w->records, die, is_64bit(w), abi_holds(die, own), record);
 		if (error)
 			return error;
-		first = false;
 	}
 	return NULL;
 }
 
-/* Where an inlined copy begins: DW_AT_entry_pc, DW_AT_low_pc, else its lowest range. */
-static bool copy_range(Dwarf_Die *die, uint64_t *entry, uint64_t *size)
+/* Where an inlined copy begins: its DW_AT_entry_pc if that is in it, else its lowest address. False: no code. */
+static bool copy_range(const struct parts *parts, uint64_t *entry, uint64_t *size)
 {
-	Dwarf_Addr base, low, high, pc;
-	ptrdiff_t at = 0;
-	bool found = false;
+	uint64_t low, high, pc = 0, pc_end = 0, first = 0;
+	bool found = false, has_pc = parts->entry.unit != NULL, is_offset;
+	struct cp_ranges ranges;
 
-	while ((at = dwarf_ranges(die, at, &base, &low, &high)) > 0) {
-		if (low >= high)
-			continue;
+	if (!cp_ranges_begin(&parts->extent, &ranges))
+		return false;
+	is_offset = has_pc && !cp_attr_address(&parts->entry, &pc);
+	has_pc = has_pc && (!is_offset || cp_attr_number(&parts->entry, &pc));
+	while (cp_ranges_next(&ranges, &low, &high)) {
+		if (!found)
+			first = low;	/* DWARF 5, 2.18: an entry may be told as an offset from the first range */
+		if (has_pc && low <= (is_offset ? first + pc : pc) && (is_offset ? first + pc : pc) < high)
+			pc_end = high;
 		if (!found || low < *entry) {
 			*entry = low;
 			*size = high - low;
 		}
 		found = true;
 	}
-	if (!found)
-		return false;
-	if (!dwarf_entrypc(die, &pc) && pc) {
-		at = 0;
-		while ((at = dwarf_ranges(die, at, &base, &low, &high)) > 0) {
-			if (pc >= low && pc < high) {
-				*entry = pc;
-				*size = high - pc;
-				break;
-			}
-		}
+	if (pc_end) {
+		*entry = is_offset ? first + pc : pc;
+		*size = pc_end - *entry;
 	}
-	return true;
+	return found;
 }
 
-static struct cp_error *add_inlined(struct walk *w, Dwarf_Die *die, const char *name, const char *outer)
+static struct cp_error *add_inlined(struct walk *w, const struct cp_die *die, const struct parts *parts,
+	const struct origin *function, const char *outer)
 {
 	struct cp_record *record;
-	Dwarf_Attribute attr;
-	Dwarf_Word number;
-	uint64_t entry = 0, size = 0;
+	uint64_t entry = 0, size = 0, number;
 	struct cp_error *error;
 
-	if (!copy_range(die, &entry, &size))
+	if (!copy_range(parts, &entry, &size))
 		return NULL;	/* optimised away, call kept for the record */
-	record = cp_records_add(w->records, CP_KIND_INLINED, entry);
+	record = cp_records_add(&w->records, CP_KIND_INLINED, entry);
 	if (!record)
 		return &cp_error_no_memory;
-	record->name = name;
+	record->name = function->name;
 	record->outer = outer;
 	record->has_size = true;
 	record->size = size;
-	error = decl_place(w, die, record);
-	if (!error)
-		error = cp_place_section(w->program, w->records, record);
-	if (error || w->records->amount != CP_FULL)
+	record->file = function->file;
+	record->line = function->line;
+	error = cp_place_section(w->program, &w->records, record);
+	if (error || w->records.amount != CP_FULL)
 		return error;
-	if (dwarf_attr(die, DW_AT_call_file, &attr) && !dwarf_formudata(&attr, &number))
-		record->details->call_file = cp_unit_file(&w->records->arena, &w->unit->die, number);
-	if (dwarf_attr(die, DW_AT_call_line, &attr) && !dwarf_formudata(&attr, &number))
+	error = cp_path_of_attr(&w->paths, &parts->call_file, &record->details->call_file);
+	if (parts->call_line.unit && cp_attr_number(&parts->call_line, &number))
 		record->details->call_line = (unsigned int)number;
-	return cp_args_read(w->records, die, w->program->image->machine == EM_X86_64, false, record);
+	return error ? error : cp_args_read(&w->records, die, is_64bit(w), false, record);
 }
 
-static struct cp_error *walk_children(struct walk *w, Dwarf_Die *parent, const char *outer, int depth)
+/* The function that a copy is one of. */
+static struct cp_error *origin_of(struct walk *w, const struct parts *parts, const struct origin **ret)
 {
-	Dwarf_Die die;
-	int result;
+	const struct cp_dw_attr *ref = &parts->origin;
+	struct origin *known = &w->origins[(ref->value ^ ref->value >> 10) % ORIGINS];
+	struct cp_error *error;
 
-	if (depth >= MAX_DEPTH)
+	if (ref->unit && known->unit == ref->unit && known->value == ref->value && known->form == ref->form) {
+		*ret = known;
 		return NULL;
-	for (result = dwarf_child(parent, &die); result == 0; result = dwarf_siblingof(&die, &die)) {
-		struct cp_error *error = NULL;
-		const char *inner = outer, *name;
+	}
+	known->unit = NULL;
+	error = read_origin(w, parts, known);
+	if (!error) {
+		known->unit = ref->unit;
+		known->value = ref->value;
+		known->form = ref->form;
+		*ret = known;
+	}
+	return error;
+}
 
-		switch (dwarf_tag(&die)) {
-		case DW_TAG_subprogram:
-			if (!dwarf_hasattr(&die, DW_AT_low_pc) && !dwarf_hasattr(&die, DW_AT_ranges))
-				continue;
-			name = function_name(&die);
-			if (!name)
-				continue;
-			inner = name;
-			if (w->filter->inlined != CP_INLINED_ONLY && file_wanted(w, &die))
-				error = add_concrete(w, &die, name);
-			break;
-		case DW_TAG_inlined_subroutine:
-			name = function_name(&die);
-			if (name && outer && cp_globs_name(w->filter->where.functions.items, w->filter->where.functions.count, name) && file_wanted(w, &die))
-				error = add_inlined(w, &die, name, outer);
-			break;
-		case DW_TAG_lexical_block:
-		case DW_TAG_namespace:
-		case DW_TAG_try_block:
-		case DW_TAG_catch_block:
-			break;
-		default:
+/*
+ * A concrete function: its records, and whether to look for copies within. `c` is at its attributes, and is left
+ * behind them when it is to be entered, else behind all of it.
+ */
+static struct cp_error *take_function(struct walk *w, const struct cp_die *die, struct cp_cursor *c, const char **outer,
+	bool *enter)
+{
+	struct cp_cursor start = *c;
+	struct parts parts;
+	struct origin function = { .unit = NULL };
+	struct cp_error *error = NULL;
+
+	read_parts(die, c, &parts);
+	*enter = false;
+	if (parts.extent.low.unit || parts.extent.ranges.unit)
+		error = read_origin(w, &parts, &function);
+	if (!error && function.name) {
+		if (w->inlined != CP_INLINED_ONLY && (function.wanted || w->by_variant) && file_wanted(w, function.file))
+			error = add_concrete(w, die, &parts, &function);
+		*outer = function.name;
+		*enter = w->inlined != CP_INLINED_EXCLUDE && die->abbrev->children;
+	}
+	if (!*enter && !c->failed) {
+		*c = start;
+		cp_die_skip(die, c);
+	}
+	return error;
+}
+
+static struct cp_error *take_copy(struct walk *w, const struct cp_die *die, struct cp_cursor *c, const char *outer)
+{
+	const struct origin *function = NULL;
+	struct cp_error *error;
+	struct parts parts;
+
+	read_parts(die, c, &parts);
+	error = origin_of(w, &parts, &function);
+	if (!error && function->wanted && outer && file_wanted(w, function->file))
+		error = add_inlined(w, die, &parts, function, outer);
+	return error;
+}
+
+/* All DIEs of a unit that may be functions or hold some, in the order of the file. */
+static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *unit)
+{
+	const char *outer[MAX_DEPTH] = { NULL };	/* the concrete function around, by depth */
+	struct cp_error *error = cp_unit_prepare(unit);
+	struct cp_cursor c;
+	struct cp_die die;
+	size_t depth = 0;
+
+	if (error)
+		return error;
+	c = cp_unit_cursor(unit, unit->first);
+	while (cp_left(&c) && !error) {
+		bool enter = true;
+
+		if (!cp_die_read(unit, &c, &die)) {
+			depth -= depth > 0;
 			continue;
 		}
-		if (!error && (w->filter->inlined != CP_INLINED_EXCLUDE || dwarf_tag(&die) == DW_TAG_namespace))
-			error = walk_children(w, &die, inner, depth + 1);
-		if (error)
-			return error;
+		if (depth + 1 < MAX_DEPTH)
+			outer[depth + 1] = outer[depth];
+		switch (cp_die_tag(&die)) {
+		case DW_TAG_subprogram:
+			error = take_function(w, &die, &c, &outer[depth + 1 < MAX_DEPTH ? depth + 1 : depth], &enter);
+			break;
+		case DW_TAG_inlined_subroutine:
+			error = take_copy(w, &die, &c, outer[depth]);
+			break;
+		case DW_TAG_compile_unit:
+		case DW_TAG_partial_unit:
+		case DW_TAG_namespace:
+		case DW_TAG_module:
+		case DW_TAG_lexical_block:
+		case DW_TAG_try_block:
+		case DW_TAG_catch_block:
+			cp_die_skip_attrs(&die, &c);
+			break;
+		default:
+			enter = false;
+			cp_die_skip(&die, &c);
+		}
+		if (enter && die.abbrev->children && ++depth == MAX_DEPTH)
+			return cp_unit_corrupt(unit, "its scopes are nested more than %d deep at 0x%llx", MAX_DEPTH,
+				(unsigned long long)die.offset);
 	}
-	return NULL;
+	if (!error && c.failed)
+		error = cp_unit_corrupt(unit, "its DIEs are malformed or cut off after the one at 0x%llx",
+			(unsigned long long)die.offset);
+	return error;
 }
 
-struct cp_error *cp_functions_of_unit(struct cp_program *program, struct cp_unit *unit,
-	const struct cp_function_filter *filter, struct cp_records *records)
-{
-	struct walk w = { .program = program, .unit = unit, .filter = filter, .records = records };
+struct job {
+	struct cp_dw_unit *const *units;
+	struct walk *walks;	/* by worker */
+};
 
-	return walk_children(&w, &unit->die, NULL, 0);
+static struct cp_error *one_unit(void *context, size_t worker, size_t item)
+{
+	struct job *job = context;
+
+	return walk_unit(&job->walks[worker], job->units[item]);
+}
+
+/* May one of the globs match "foo.cold" and not "foo"? */
+static bool may_match_variants(const struct cp_globs *names)
+{
+	bool ret = false;
+
+	for (size_t i = 0; i < names->count; i++)
+		ret |= !cp_glob_is_literal(names->items[i]) || strchr(names->items[i], '.');
+	return ret;
+}
+
+struct cp_error *cp_functions_of_units(struct cp_program *program, struct cp_dw_unit *const *units, size_t count,
+	const struct cp_symbols *symbols, const struct cp_where *where, enum cp_inlined inlined, struct cp_records *records)
+{
+	size_t workers = cp_workers(count, WORTH_A_THREAD);
+	struct walk *walks = calloc(workers, sizeof(*walks));
+	struct job job = { units, walks };
+	struct cp_error *error = walks ? NULL : &cp_error_no_memory;
+
+	for (size_t i = 0; walks && i < workers; i++) {
+		struct walk *w = &walks[i];
+
+		*w = (struct walk){ .program = program, .symbols = symbols, .where = where, .inlined = inlined,
+			.by_variant = may_match_variants(&where->functions) };
+		cp_records_init(&w->records, records->amount);
+		cp_paths_init(&w->paths, &w->records.arena);
+		w->origins = calloc(ORIGINS, sizeof(*w->origins));
+		if (!w->origins)
+			error = &cp_error_no_memory;
+	}
+	if (!error)
+		error = cp_work(count, workers, one_unit, &job);
+	for (size_t i = 0; walks && i < workers; i++) {
+		if (!error)
+			error = cp_records_take(records, &walks[i].records);
+		cp_paths_deinit(&walks[i].paths);
+		cp_records_deinit(&walks[i].records);
+		free(walks[i].origins);
+	}
+	free(walks);
+	return error;
 }
 
 struct cp_error *cp_function_details(struct cp_program *program, struct cp_records *records, struct cp_record *record)
 {
-	struct cp_units *units;
-	struct cp_unit *unit = NULL;
-	struct cp_error *error = cp_program_units(program, &units);
-	Dwarf_Addr base, low, high;
-	Dwarf_Die die;
+	struct cp_error *error = cp_program_need_dwarf(program);
+	struct cp_ranges ranges;
+	uint64_t low, high;
+	struct cp_die die;
 	bool found = false;
 
-	if (error || !units)
+	if (error || !program->dwarf)
 		return error;
-	error = cp_units_at(units, record->address, &unit);
-	if (error || !unit)
+	error = cp_function_at(&program->addresses, record->address, &die, &found);
+	if (!error && found)
+		error = cp_path_of_decl(&program->paths, &die, &record->file, &record->line);
+	if (error || !found || !record->name || records->amount != CP_FULL)
 		return error;
-	error = cp_unit_function_at(unit, record->address, &die, &found);
-	if (error || !found)
-		return error;
-	record->file = cp_decl_file(&records->arena, &die, &record->line);
-	if (dwarf_ranges(&die, 0, &base, &low, &high) <= 0 || low != record->address || !record->name)
+	if (!cp_ranges_of(&die, &ranges) || !cp_ranges_next(&ranges, &low, &high) || low != record->address)
 		return NULL;
-	return cp_args_read(records, &die, program->image->machine == EM_X86_64,
-		abi_holds(&unit->die, &die, record->name, is_external(&die)), record);
-}
-
-struct cp_error *cp_inline_chain(struct cp_program *program, uint64_t address, char *const *globs,
-	size_t glob_count, const char **innermost, const char **outer, bool *matched)
-{
-	struct cp_units *units;
-	struct cp_unit *unit = NULL;
-	struct cp_error *error = cp_program_units(program, &units);
-	Dwarf_Die die, child;
-	bool found = false;
-
-	*innermost = *outer = NULL;
-	if (error || !units)
-		return error;
-	error = cp_units_at(units, address, &unit);
-	if (!error && unit)
-		error = cp_unit_function_at(unit, address, &die, &found);
-	if (error || !found)
-		return error;
-	*outer = function_name(&die);
-	if (matched && globs && *outer)
-		*matched |= cp_globs_name(globs, glob_count, *outer);
-	for (int depth = 0; depth < MAX_DEPTH; depth++) {
-		int result = dwarf_child(&die, &child);
-
-		found = false;
-		for (; result == 0; result = dwarf_siblingof(&child, &child)) {
-			int tag = dwarf_tag(&child);
-
-			if ((tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block) && dwarf_haspc(&child, address) == 1) {
-				found = true;
-				break;
-			}
-		}
-		if (!found)
-			break;
-		if (dwarf_tag(&child) == DW_TAG_inlined_subroutine && function_name(&child)) {
-			*innermost = function_name(&child);
-			if (matched && globs)
-				*matched |= cp_globs_name(globs, glob_count, *innermost);
-		}
-		die = child;
-	}
-	return NULL;
+	return cp_args_read(records, &die, program->image->machine == EM_X86_64, abi_holds(&die, record->name), record);
 }

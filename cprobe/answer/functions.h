@@ -3,30 +3,20 @@
 #ifndef CPROBE_FUNCTIONS_H
 #define CPROBE_FUNCTIONS_H
 
-#include "cprobe.h"
-#include "dwarf/units.h"
-
-struct cp_function_filter {
-	struct cp_where where;
-	enum cp_inlined inlined;
-};
+#include "program.h"
 
 /*
- * Add to `records` the functions of one unit that the filter wants: one record for each range of a concrete function
- * (foo, foo.cold) and one for each inlined copy. Needs the program's symbols.
+ * Add to `records` the functions of these units that `where` wants: one record for each range of a concrete function
+ * (foo, foo.cold) and one for each inlined copy. `symbols`, sorted, give split-off parts and clones their names; those
+ * that begin elsewhere than a function need not be in it.
  */
-struct cp_error *cp_functions_of_unit(struct cp_program *program, struct cp_unit *unit,
-	const struct cp_function_filter *filter, struct cp_records *records);
+struct cp_error *cp_functions_of_units(struct cp_program *program, struct cp_dw_unit *const *units, size_t count,
+	const struct cp_symbols *symbols, const struct cp_where *where, enum cp_inlined inlined, struct cp_records *records);
 
 /* The record's file, line, args, by the function that DWARF has at record->address; unknown: nothing is changed. */
 struct cp_error *cp_function_details(struct cp_program *program, struct cp_records *records, struct cp_record *record);
 
-/*
- * The inlined functions whose code covers the address, innermost first: names and the containing concrete function.
- * *innermost is NULL when the address is in no inlined copy; *outer NULL when DWARF has no function there. When
- * `globs` is not NULL, *matched tells whether one of the chain's names (all of them) matches.
- */
-struct cp_error *cp_inline_chain(struct cp_program *program, uint64_t address, char *const *globs,
-	size_t glob_count, const char **innermost, const char **outer, bool *matched);
+/* A function's DW_AT_name, or its linkage name; NULL none. */
+const char *cp_function_name(const struct cp_die *die);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What kind of kernel it is and what is known of it. */
-#include <dwarf.h>
 #include <elf.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,18 +42,12 @@ static void read_segments(const struct cp_image *image, struct cp_info *info)
 static struct cp_error *read_dwarf(struct cp_program *program, struct cp_info *info)
 {
 	struct cp_error *error = cp_program_need_dwarf(program);
-	Dwarf_Off at = 0, next;
-	size_t header;
-	Dwarf_Half version;
 
 	if (error || !program->dwarf)
 		return error;
-	while (dwarf_next_unit(program->dwarf, at, &next, &header, &version, NULL, NULL, NULL, NULL, NULL) == 0) {
-		info->units++;
-		if (version < 8 * sizeof(info->dwarf_versions))
-			info->dwarf_versions |= 1u << version;
-		at = next;
-	}
+	info->units = program->dwarf->info_count;
+	for (size_t i = 0; i < info->units; i++)
+		info->dwarf_versions |= 1u << program->dwarf->units[i].sizes.version;
 	return NULL;
 }
 

@@ -1,160 +1,140 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <elf.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/glob.h"
 #include "answer/lines.h"
-#include "base/arena.h"
-#include "base/record.h"
+#include "base/radix.h"
+#include "base/work.h"
 
-struct cp_error *cp_line_at(struct cp_program *program, uint64_t address, const char **file, unsigned int *line)
+/* Tables that are worth a second thread: running one takes some ten microseconds. */
+#define WORTH_A_THREAD 32
+
+/* A unit, and the addresses in it that are asked for. */
+struct group {
+	struct cp_dw_unit *unit;
+	size_t first, count;		/* in keys */
+};
+
+struct job {
+	struct cp_line *lines;
+	struct cp_keyed *keys;		/* address and index of each, sorted */
+	struct group *groups;
+	uint64_t *files;		/* by key: the row's file, or CP_DW_NONE */
+};
+
+/* First of the group's keys at or above the address. */
+static size_t lower(const struct job *job, const struct group *group, uint64_t address)
 {
-	struct cp_units *units;
-	struct cp_unit *unit = NULL;
-	struct cp_error *error = cp_program_units(program, &units);
-	Dwarf_Line *row;
-	const char *raw;
-	int number = 0;
+	size_t low = group->first, high = group->first + group->count;
 
-	*file = NULL;
-	*line = 0;
-	if (error || !units)
-		return error;
-	error = cp_units_at(units, address, &unit);
-	if (error || !unit)
-		return error;
-	row = dwarf_getsrc_die(&unit->die, address);
-	raw = row ? dwarf_linesrc(row, NULL, NULL) : NULL;
-	if (!raw)
-		return NULL;
-	/* Streams of addresses stay in one file for long. */
-	if (raw != units->last_raw) {
-		char *copy = cp_arena_strdup(&units->arena, raw);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
 
-		if (!copy)
-			return &cp_error_no_memory;
-		cp_path_normalise(copy);
-		units->last_raw = raw;
-		units->last_path = copy;
+		if (job->keys[middle].key < address)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	*file = units->last_path;
-	if (!dwarf_lineno(row, &number) && number > 0)
-		*line = (unsigned int)number;
-	return NULL;
+	return low;
 }
 
-/* One row of a table, of interest when its file matches. */
-static struct cp_error *take_row(struct cp_program *program, Dwarf_Line *row, const char *path,
-	struct cp_records *records)
+/* Run the unit's table: an address belongs to the last row at or below it, within a sequence. */
+static struct cp_error *one_group(void *context, size_t worker, size_t item)
 {
-	const struct cp_symbol *symbol;
-	struct cp_record *record;
-	Dwarf_Addr address;
-	char *file;
-	int number;
+	struct job *job = context;
+	const struct group *group = &job->groups[item];
+	size_t end = group->first + group->count, next = end;
+	struct cp_dw_row last = { .end = true };
+	const struct cp_dw_lines *lines;
+	struct cp_error *error = cp_unit_lines(group->unit, &lines);
+	struct cp_dw_rows rows;
 
-	if (dwarf_lineaddr(row, &address) || dwarf_lineno(row, &number) || (!address && program->image->type != ET_REL))
-		return NULL;
-	record = cp_records_add(records, CP_KIND_LINE, address);
-	file = cp_arena_strdup(&records->arena, path);
-	if (!record || !file)
-		return &cp_error_no_memory;
-	cp_path_normalise(file);
-	symbol = cp_symbols_at(&program->symbols, address, true);
-	record->name = symbol ? symbol->name : NULL;
-	record->file = file;
-	record->line = (unsigned int)number;
-	return NULL;
+	(void)worker;
+	if (error || !lines)
+		return error;
+	if (!cp_dwarf_charge(group->unit->dwarf, (uint64_t)(lines->end - lines->program)))
+		return cp_dwarf_overspent(group->unit->dwarf);
+	for (cp_rows_begin(lines, &rows); cp_rows_next(&rows);) {
+		if (last.end || rows.row.address < last.address) {
+			next = lower(job, group, rows.row.address);
+		} else {
+			for (; next < end && job->keys[next].key < rows.row.address; next++) {
+				job->files[next] = last.file;
+				job->lines[job->keys[next].index].line = last.line;
+			}
+		}
+		last = rows.row;
+	}
+	return rows.c.failed ? cp_unit_corrupt(group->unit, "its line program is malformed or cut off") : NULL;
 }
 
-static struct cp_error *scan_unit(struct cp_program *program, struct cp_unit *unit, const char *glob, unsigned int line,
-	struct cp_records *records, unsigned int *next)
+/* The keys that have a unit, in groups of one unit each. */
+static struct cp_error *group_keys(struct cp_program *program, struct job *job, size_t count, size_t *group_count)
 {
-	Dwarf_Lines *rows;
-	size_t count;
-	const char *last_path = NULL;
-	bool matches = false, in_run = false;
+	struct cp_dw_unit *unit;
 
-	if (dwarf_getsrclines(&unit->die, &rows, &count))
-		return NULL;
+	*group_count = 0;
 	for (size_t i = 0; i < count; i++) {
-		Dwarf_Line *row = dwarf_onesrcline(rows, i);
-		const char *path = dwarf_linesrc(row, NULL, NULL);
-		bool statement = false, end = false;
-		struct cp_error *error;
-		int number = 0;
+		struct cp_error *error = cp_unit_of_address(&program->addresses, job->keys[i].key, &unit);
+		struct group *groups;
 
-		if (path != last_path) {
-			matches = path && cp_glob_path(glob, path);
-			last_path = path;
-		}
-		dwarf_lineno(row, &number);
-		dwarf_linebeginstatement(row, &statement);
-		dwarf_lineendsequence(row, &end);
-		if (!matches || end || number <= 0) {
-			in_run = false;
-			continue;
-		}
-		if (statement && (unsigned int)number > line && (!*next || (unsigned int)number < *next))
-			*next = (unsigned int)number;
-		if ((unsigned int)number != line) {
-			in_run = false;
-			continue;
-		}
-		if (!statement || in_run)
-			continue;
-		error = take_row(program, row, path, records);
 		if (error)
 			return error;
-		in_run = true;
+		job->files[i] = CP_DW_NONE;
+		if (*group_count && job->groups[*group_count - 1].unit == unit &&
+			job->groups[*group_count - 1].first + job->groups[*group_count - 1].count == i) {
+			job->groups[*group_count - 1].count++;
+			continue;
+		}
+		if (!unit)
+			continue;
+		groups = cp_grow(job->groups, *group_count, sizeof(*groups));
+		if (!groups)
+			return &cp_error_no_memory;
+		job->groups = groups;
+		groups[(*group_count)++] = (struct group){ unit, i, 1 };
 	}
 	return NULL;
 }
 
-/*
- * The rows marked as statements, the first one of each run of rows of that line. *next is set to the lowest line above
- * it that has code in a matching file, 0 for none.
- */
-static struct cp_error *find(struct cp_program *program, struct cp_unit **units, size_t count, const char *glob,
-	unsigned int line, struct cp_records *records, unsigned int *next)
+static struct cp_error *run(struct cp_program *program, struct job *job, size_t count)
 {
-	struct cp_error *error = NULL;
+	size_t groups;
+	struct cp_error *error = group_keys(program, job, count, &groups);
 
-	*next = 0;
-	for (size_t i = 0; i < count && !error; i++)
-		error = scan_unit(program, units[i], glob, line, records, next);
+	if (!error)
+		error = cp_work(groups, cp_workers(groups, WORTH_A_THREAD), one_group, job);
+	for (size_t g = 0; g < groups && !error; g++) {
+		const struct group *group = &job->groups[g];
+		const struct cp_dw_lines *lines;
+
+		error = cp_unit_lines(group->unit, &lines);
+		for (size_t i = group->first; i < group->first + group->count && !error; i++) {
+			struct cp_line *line = &job->lines[job->keys[i].index];
+
+			error = cp_path_of_file(&program->paths, lines, job->files[i], &line->file);
+		}
+	}
 	return error;
 }
 
-struct cp_error *cp_find_line(struct cp_program *program, const char *file, unsigned int line,
-	struct cp_records *records)
+struct cp_error *cp_lines_fill(struct cp_program *program, struct cp_line *lines, size_t count)
 {
-	char *glob = (char *)(uintptr_t)file;
-	struct cp_units *units;
-	struct cp_unit **wanted;
-	struct cp_error *error = cp_program_check_machine(program);
-	size_t count, before = records->count;
-	unsigned int next = 0;
+	struct cp_error *error = cp_program_need_dwarf(program);
+	struct job job = { .lines = lines };
 
-	if (!error)
-		error = cp_program_need_symbols(program);
-	if (!error)
-		error = cp_program_units(program, &units);
-	if (!error && !units)
-		error = cp_program_no_dwarf(program);
-	if (!error)
-		error = cp_units_for_files(units, &glob, 1, &wanted, &count);
-	if (error)
-		return error;
-	error = find(program, wanted, count, file, line, records, &next);
-	if (!error && records->count == before && next) {
-		cp_program_note(program, "%s:%u: no code at that line: the next one with code is %u", file, line, next);
-		error = find(program, wanted, count, file, next, records, &next);
-	} else if (!error && records->count == before) {
-		cp_program_note(program, "%s:%u: no code at or after that line, or no such file: cprobe list --file %s shows "
-			"its functions", file, line, file);
+	for (size_t i = 0; i < count; i++) {
+		lines[i].file = NULL;
+		lines[i].line = 0;
 	}
-	free(wanted);
+	if (error || !program->dwarf || !count)
+		return error;
+	job.keys = malloc(count * sizeof(*job.keys));
+	job.files = malloc(count * sizeof(*job.files));
+	for (size_t i = 0; job.keys && i < count; i++)
+		job.keys[i] = (struct cp_keyed){ lines[i].address, i };
+	error = job.keys && job.files && cp_radix_sort(job.keys, count) ? run(program, &job, count) : &cp_error_no_memory;
+	free(job.keys);
+	free(job.files);
+	free(job.groups);
 	return error;
 }

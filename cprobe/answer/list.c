@@ -8,26 +8,29 @@
 #include "answer/place.h"
 #include "base/glob.h"
 #include "base/record.h"
+#include "dwarf/by_file.h"
 
-static struct cp_error *from_units(struct cp_program *program, struct cp_units *units,
-	const struct cp_function_filter *filter, struct cp_records *records)
+static struct cp_error *from_units(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
+	struct cp_records *records)
 {
-	const struct cp_globs *files = &filter->where.files;
-	struct cp_error *error = NULL;
-	struct cp_unit **wanted;
+	struct cp_dwarf *dwarf = program->dwarf;
+	struct cp_dw_unit **units;
+	struct cp_error *error;
 	size_t count;
 
-	if (!files->count) {
-		for (size_t i = 0; i < units->count && !error; i++)
-			error = cp_functions_of_unit(program, &units->items[i], filter, records);
-		return error;
+	if (where->files.count) {
+		error = cp_units_of_files(dwarf, &where->files, &units, &count);
+	} else {
+		count = dwarf->info_count;
+		units = malloc((count ? count : 1) * sizeof(*units));
+		error = units ? NULL : &cp_error_no_memory;
+		for (size_t i = 0; units && i < count; i++)
+			units[i] = &dwarf->units[i];
 	}
-	error = cp_units_for_files(units, files->items, files->count, &wanted, &count);
 	if (error)
 		return error;
-	for (size_t i = 0; i < count && !error; i++)
-		error = cp_functions_of_unit(program, wanted[i], filter, records);
-	free(wanted);
+	error = cp_functions_of_units(program, units, count, &program->symbols, where, inlined, records);
+	free(units);
 	return error;
 }
 
@@ -56,10 +59,9 @@ static bool known(const struct cp_records *records, size_t count, const struct c
 }
 
 /* Functions and aliases that the symbol table alone names: assembly, clones, everything without DWARF. */
-static struct cp_error *from_symbols(struct cp_program *program, const struct cp_function_filter *filter, bool details,
+static struct cp_error *from_symbols(struct cp_program *program, const struct cp_globs *names,
 	struct cp_records *records)
 {
-	const struct cp_globs *names = &filter->where.functions;
 	struct cp_error *error = cp_records_sort(records);
 	size_t sorted = records->count;
 
@@ -78,7 +80,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		record->has_size = true;
 		record->size = symbol->size;
 		error = cp_place_section(program, records, record);
-		if (!error && details)
+		if (!error)
 			error = cp_function_details(program, records, record);
 	}
 	return error;
@@ -87,29 +89,27 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records)
 {
-	const struct cp_function_filter filter = { .where = *where, .inlined = inlined };
 	bool symbols_only = inlined == CP_INLINED_EXCLUDE && !where->files.count;
-	struct cp_units *units;
 	struct cp_error *error = cp_program_check_machine(program);
 
 	if (!error)
 		error = cp_program_need_symbols(program);
 	if (!error)
-		error = cp_program_units(program, &units);
+		error = cp_program_need_dwarf(program);
 	if (error)
 		return error;
-	if (!units && (where->files.count || inlined == CP_INLINED_ONLY))
+	if (!program->dwarf && (where->files.count || inlined == CP_INLINED_ONLY))
 		return cp_program_no_dwarf(program);
-	if (units && !(symbols_only && program->symbols.count && !program->symbols.is_dynsym)) {
-		error = from_units(program, units, &filter, records);
+	if (program->dwarf && !(symbols_only && program->symbols.count && !program->symbols.is_dynsym)) {
+		error = from_units(program, where, inlined, records);
 		if (error)
 			return error;
 	}
 	if (where->files.count || inlined == CP_INLINED_ONLY)
 		return NULL;
-	if (!units)
+	if (!program->dwarf)
 		cp_program_note(program, "%s: no DWARF%s%s: files, lines, arguments and inlined copies are missing",
 			program->image->path, program->debug_why ? ": " : "", program->debug_why ? program->debug_why : "");
 	cp_program_note_symbols(program);
-	return from_symbols(program, &filter, units != NULL, records);
+	return from_symbols(program, &where->functions, records);
 }

@@ -1,116 +1,126 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dwarf.h>
 #include <elf.h>
-#include <string.h>
 
-#include "dwarf/dwtype.h"
 #include "answer/variables.h"
 #include "base/record.h"
+#include "dwarf/location.h"
+#include "dwarf/types.h"
 
-#define MAX_DEPTH 64
-
-static bool at_address(Dwarf_Die *die, uint64_t address)
+static bool at_address(const struct cp_die *die, uint64_t address)
 {
-	Dwarf_Attribute attr;
-	Dwarf_Op *ops;
-	size_t count;
+	struct cp_dw_attr attr;
+	uint64_t own;
 
-	if (!dwarf_attr(die, DW_AT_location, &attr) || dwarf_getlocation(&attr, &ops, &count) || count != 1)
-		return false;
-	if (ops[0].atom == DW_OP_addrx || ops[0].atom == DW_OP_GNU_addr_index) {
-		Dwarf_Attribute place;
-		Dwarf_Addr value;
-
-		return !dwarf_getlocation_attr(&attr, ops, &place) && !dwarf_formaddr(&place, &value) && value == address;
-	}
-	return ops[0].atom == DW_OP_addr && ops[0].number == address;
+	return cp_die_attr(die, DW_AT_location, &attr) && cp_location_fixed(&attr, &own) && own == address;
 }
 
-/* A variable of the unit at the address; `deep`: also a function's static ones. */
-static bool find_variable(Dwarf_Die *parent, const char *name, uint64_t address, bool deep, int depth, Dwarf_Die *ret)
+/*
+ * The variable of a unit at the address: of that name, or, when none is, another one, such as a function's static one
+ * that the symbol table calls name.1234. The unit is prepared.
+ */
+static bool find_in_unit(struct cp_dw_unit *unit, const char *name, uint64_t address, struct cp_die *ret)
 {
-	Dwarf_Die die;
-	int result;
+	struct cp_cursor c = cp_unit_cursor(unit, unit->first);
+	bool found = false;
+	struct cp_die die;
 
-	if (depth >= MAX_DEPTH)
-		return false;
-	for (result = dwarf_child(parent, &die); result == 0; result = dwarf_siblingof(&die, &die)) {
-		int tag = dwarf_tag(&die);
+	while (cp_left(&c)) {
+		const char *own;
 
-		if (tag == DW_TAG_variable) {
-			const char *own = deep ? name : dwarf_diename(&die);
-
-			if (own && !strcmp(own, name) && at_address(&die, address)) {
-				*ret = die;
-				return true;
+		if (!cp_die_read(unit, &c, &die))
+			continue;
+		switch (cp_die_tag(&die)) {
+		case DW_TAG_variable:
+			if (at_address(&die, address)) {
+				own = cp_die_name(&die);
+				if (!found)
+					*ret = die;
+				found = true;
+				if (own && !strcmp(own, name)) {
+					*ret = die;
+					return true;
+				}
 			}
-		} else if (tag == DW_TAG_namespace || (deep && (tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block))) {
-			if (find_variable(&die, name, address, deep, depth + 1, ret))
-				return true;
+			cp_die_skip(&die, &c);
+			break;
+		case DW_TAG_compile_unit:
+		case DW_TAG_partial_unit:
+		case DW_TAG_namespace:
+		case DW_TAG_module:
+		case DW_TAG_subprogram:
+		case DW_TAG_lexical_block:
+			cp_die_skip_attrs(&die, &c);
+			break;
+		default:
+			cp_die_skip(&die, &c);
 		}
 	}
-	return false;
+	return found;
 }
 
 /* Units whose bytes hold DW_OP_addr with this address, one after the other; a few false ones do no harm. */
-static bool find_by_bytes(struct cp_program *program, struct cp_units *units, uint64_t address, const char *name,
-	Dwarf_Die *ret)
+static struct cp_error *find_by_bytes(struct cp_dwarf *dwarf, uint64_t address, const char *name, struct cp_die *ret,
+	bool *found)
 {
-	const struct cp_section *section = cp_image_section(program->debug, ".debug_info");
-	bool plain = section && !(section->flags & SHF_COMPRESSED);
-	const uint8_t *bytes = plain ? cp_section_bytes(program->debug, section) : NULL;
-	size_t width = program->debug->elf_class == ELFCLASS64 ? 8 : 4;
+	const struct cp_dw_bytes *info = &dwarf->sections[CP_DW_INFO];
+	size_t width = dwarf->image->elf_class == ELFCLASS64 ? 8 : 4;
+	const uint8_t *at = info->bytes, *end = at ? at + info->size : NULL;
+	const struct cp_dw_unit *last = NULL;
 	uint8_t needle[9] = { DW_OP_addr };
-	const uint8_t *at = bytes, *end;
-	const struct cp_unit *last = NULL;
 
-	if (!bytes)
-		return false;
 	for (size_t i = 0; i < width; i++)
 		needle[1 + i] = (uint8_t)(address >> 8 * i);
-	end = bytes + section->size;
-	while ((at = memmem(at, (size_t)(end - at), needle, 1 + width))) {
-		struct cp_unit *unit = cp_units_by_offset(units, (uint64_t)(at - bytes));
+	while (at && !*found && (at = memmem(at, (size_t)(end - at), needle, 1 + width))) {
+		struct cp_dw_unit *unit = cp_dwarf_unit_at(dwarf, (uint64_t)(at - info->bytes));
+		struct cp_error *error;
 
 		at++;
 		if (!unit || unit == last)
 			continue;
 		last = unit;
-		if (find_variable(&unit->die, name, address, false, 0, ret) || find_variable(&unit->die, name, address, true, 0, ret))
-			return true;
+		error = cp_unit_prepare(unit);
+		if (error)
+			return error;
+		*found = find_in_unit(unit, name, address, ret);
 	}
-	return false;
+	return NULL;
+}
+
+static struct cp_error *find(struct cp_dwarf *dwarf, uint64_t address, const char *name, struct cp_die *ret, bool *found)
+{
+	struct cp_error *error;
+
+	*found = false;
+	error = find_by_bytes(dwarf, address, name, ret, found);
+	/* Addresses that are given by their number in .debug_addr are in no unit's bytes. */
+	for (size_t i = 0; i < dwarf->info_count && !error && !*found && dwarf->sections[CP_DW_ADDR].size; i++) {
+		error = cp_unit_prepare(&dwarf->units[i]);
+		*found = !error && find_in_unit(&dwarf->units[i], name, address, ret);
+	}
+	return error;
 }
 
 struct cp_error *cp_variable_details(struct cp_program *program, struct cp_records *records, struct cp_record *record)
 {
-	struct cp_units *units;
-	struct cp_error *error = cp_program_units(program, &units);
-	const struct cp_section *info;
-	Dwarf_Attribute attr;
-	Dwarf_Die die;
-	bool found;
+	struct cp_details *details = cp_record_details(records, record);
+	struct cp_error *error = cp_program_need_dwarf(program);
+	struct cp_dw_attr attr;
+	bool found = false;
+	struct cp_die die;
 
-	if (error || !units)
+	if (!details)
+		return error ? error : &cp_error_no_memory;
+	if (!error && program->dwarf)
+		error = find(program->dwarf, record->address, record->name, &die, &found);
+	if (error || !found)
 		return error;
-	found = find_by_bytes(program, units, record->address, record->name, &die);
-	info = cp_image_section(program->debug, ".debug_info");
-	if (!found && (!info || (info->flags & SHF_COMPRESSED) || cp_image_section(program->debug, ".debug_addr"))) {
-		for (size_t i = 0; i < units->count && !found; i++)
-			found = find_variable(&units->items[i].die, record->name, record->address, false, 0, &die);
-	}
-	if (!found)
-		return NULL;
-	record->file = cp_decl_file(&records->arena, &die, &record->line);
-	if (dwarf_attr_integrate(&die, DW_AT_type, &attr)) {
-		struct cp_details *details = cp_record_details(records, record);
-
-		if (!details)
-			return &cp_error_no_memory;
-		details->type = cp_type_text(&records->arena, &die);
-		if (!details->type)
-			return &cp_error_no_memory;
-		details->encoding = cp_type_encoding(&die);
-	}
+	error = cp_path_of_decl(&program->paths, &die, &record->file, &record->line);
+	if (error || !cp_die_attr_any(&die, DW_AT_type, &attr))
+		return error;
+	details->type = cp_type_text(&records->arena, &die);
+	if (!details->type)
+		return &cp_error_no_memory;
+	details->encoding = cp_type_encoding(&die);
 	return NULL;
 }

@@ -3,8 +3,7 @@
 #ifndef CPROBE_VARIABLES_H
 #define CPROBE_VARIABLES_H
 
-#include "cprobe.h"
-#include "dwarf/units.h"
+#include "program.h"
 
 /*
  * File, line, type and encoding of the variable of record->name at record->address, where DWARF has one; else nothing

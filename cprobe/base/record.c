@@ -109,13 +109,35 @@ static int compare_items(const void *left, const void *right)
 	return compare(left, right);
 }
 
+static bool same_layout(const struct cp_record *a, const struct cp_record *b)
+{
+	return !compare(a, b) && a->size == b->size && a->details && b->details &&
+		!compare_text(a->details->type, b->details->type) && a->details->bit_offset == b->details->bit_offset &&
+		a->details->bit_size == b->details->bit_size;
+}
+
+bool cp_records_repeat(const struct cp_records *records, size_t first)
+{
+	size_t count = records->count - first;
+
+	for (size_t start = 0; start + count <= first; start++) {
+		size_t same = 0;
+
+		while (same < count && same_layout(&records->items[start + same], &records->items[first + same]))
+			same++;
+		if (same == count)
+			return true;
+	}
+	return false;
+}
+
 struct cp_error *cp_records_sort(struct cp_records *records)
 {
 	size_t n = records->count, kept = 0;
 	struct cp_keyed *keys;
 	struct cp_record *sorted;
 
-	if (n < 2)
+	if (n < 2 || records->items[0].kind == CP_KIND_TYPE || records->items[0].kind == CP_KIND_FIELD)
 		return NULL;
 	keys = malloc(n * sizeof(*keys));
 	sorted = malloc(capacity(n) * sizeof(*sorted));

@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "code/flow.h"
-#include "dwarf/units.h"
+#include "dwarf/ranges.h"
 
 /* Larger functions are generated tables, and a hostile symbol may claim the whole file. */
 #define LARGEST_FUNCTION ((uint64_t)1 << 20)
@@ -39,21 +39,19 @@ static void add_range(struct ranges *ranges, uint64_t start, uint64_t end)
 
 static struct cp_error *ranges_by_dwarf(struct cp_program *program, uint64_t address, struct ranges *ranges)
 {
-	struct cp_units *units;
-	struct cp_unit *unit = NULL;
-	struct cp_error *error = cp_program_units(program, &units);
-	Dwarf_Addr base, low, high;
-	ptrdiff_t at = 0;
+	struct cp_error *error = cp_program_need_dwarf(program);
+	struct cp_ranges own;
+	uint64_t low, high;
+	struct cp_die die;
 	bool found = false;
-	Dwarf_Die die;
 
-	if (error || !units)
+	if (error || !program->dwarf)
 		return error;
-	error = cp_units_at(units, address, &unit);
-	if (!error && unit)
-		error = cp_unit_function_at(unit, address, &die, &found);
-	while (!error && found && (at = dwarf_ranges(&die, at, &base, &low, &high)) > 0)
-		add_range(ranges, low, high);
+	error = cp_function_at(&program->addresses, address, &die, &found);
+	if (!error && found && cp_ranges_of(&die, &own)) {
+		while (cp_ranges_next(&own, &low, &high))
+			add_range(ranges, low, high);
+	}
 	return error;
 }
 

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <dwarf.h>
+#include <stdlib.h>
+
+#include "dwarf/abbrev.h"
+
+int cp_form_size(uint16_t form, struct cp_dw_sizes sizes)
+{
+	switch (form) {
+	case DW_FORM_flag_present:
+	case DW_FORM_implicit_const:
+		return 0;
+	case DW_FORM_data1:
+	case DW_FORM_ref1:
+	case DW_FORM_flag:
+	case DW_FORM_strx1:
+	case DW_FORM_addrx1:
+		return 1;
+	case DW_FORM_data2:
+	case DW_FORM_ref2:
+	case DW_FORM_strx2:
+	case DW_FORM_addrx2:
+		return 2;
+	case DW_FORM_strx3:
+	case DW_FORM_addrx3:
+		return 3;
+	case DW_FORM_data4:
+	case DW_FORM_ref4:
+	case DW_FORM_strx4:
+	case DW_FORM_addrx4:
+	case DW_FORM_ref_sup4:
+		return 4;
+	case DW_FORM_data8:
+	case DW_FORM_ref8:
+	case DW_FORM_ref_sig8:
+	case DW_FORM_ref_sup8:
+		return 8;
+	case DW_FORM_data16:
+		return 16;
+	case DW_FORM_addr:
+		return sizes.address;
+	case DW_FORM_ref_addr:
+		return sizes.version == 2 ? sizes.address : sizes.offset;
+	case DW_FORM_strp:
+	case DW_FORM_line_strp:
+	case DW_FORM_sec_offset:
+	case DW_FORM_strp_sup:
+	case DW_FORM_GNU_ref_alt:
+	case DW_FORM_GNU_strp_alt:
+		return sizes.offset;
+	default:
+		return -1;
+	}
+}
+
+/* The lists grow side by side; the arena gets them when they are whole. */
+struct building {
+	struct cp_abbrev *items;
+	struct cp_abbrev_attr *attrs;
+	struct cp_abbrev_step *steps;
+	size_t count, attr_count, step_count;
+};
+
+static bool add_step(struct building *b, unsigned int fixed, uint16_t form, struct cp_abbrev *abbrev)
+{
+	struct cp_abbrev_step *steps = cp_grow(b->steps, b->step_count, sizeof(*steps));
+
+	if (!steps)
+		return false;
+	b->steps = steps;
+	steps[b->step_count++] = (struct cp_abbrev_step){ (uint16_t)fixed, form };
+	abbrev->step_count++;
+	return true;
+}
+
+/* The attributes of one declaration. */
+static bool read_attrs(struct building *b, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev *abbrev)
+{
+	unsigned int fixed = 0;
+	bool from_start = true;	/* everything so far is of fixed size */
+
+	for (;;) {
+		uint64_t name = cp_get_uleb(c), form = cp_get_uleb(c);
+		struct cp_abbrev_attr *attrs;
+		int size;
+
+		if (c->failed || (!name && !form))
+			return !c->failed && add_step(b, fixed, 0, abbrev);
+		if (name > UINT16_MAX || form > UINT16_MAX || !form) {
+			cp_fail(c);
+			return false;
+		}
+		attrs = cp_grow(b->attrs, b->attr_count, sizeof(*attrs));
+		if (!attrs)
+			return false;
+		b->attrs = attrs;
+		attrs[b->attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form,
+			form == DW_FORM_implicit_const ? cp_get_sleb(c) : 0 };
+		abbrev->attr_count++;
+		size = cp_form_size((uint16_t)form, sizes);
+		if (name == DW_AT_sibling && from_start && size > 0) {
+			abbrev->sibling_form = (uint16_t)form;
+			abbrev->sibling_at = (uint16_t)fixed;
+		}
+		if (size >= 0 && fixed + (unsigned int)size <= UINT16_MAX) {
+			fixed += (unsigned int)size;
+			continue;
+		}
+		from_start = false;
+		if (!add_step(b, fixed, (uint16_t)form, abbrev))
+			return false;
+		fixed = 0;
+	}
+}
+
+static bool read_table(struct building *b, struct cp_cursor *c, struct cp_dw_sizes sizes)
+{
+	for (;;) {
+		struct cp_abbrev abbrev = { .code = cp_get_uleb(c) }, *items;
+		uint64_t tag;
+
+		if (c->failed || !abbrev.code)
+			return !c->failed;
+		tag = cp_get_uleb(c);
+		abbrev.tag = tag > UINT16_MAX ? UINT16_MAX : (uint16_t)tag;
+		abbrev.children = cp_get8(c) != 0;
+		if (!read_attrs(b, c, sizes, &abbrev))
+			return false;
+		items = cp_grow(b->items, b->count, sizeof(*items));
+		if (!items)
+			return false;
+		b->items = items;
+		items[b->count++] = abbrev;
+	}
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct cp_abbrev *a = left, *b = right;
+
+	return a->code < b->code ? -1 : a->code > b->code;
+}
+
+static void *keep(struct cp_arena *arena, const void *items, size_t count, size_t size)
+{
+	void *ret = cp_arena_alloc(arena, (count + 1) * size);
+
+	if (ret && count)
+		memcpy(ret, items, count * size);
+	return ret;
+}
+
+bool cp_abbrevs_read(struct cp_arena *arena, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrevs *ret)
+{
+	struct building b = { 0 };
+	struct cp_abbrev *items = NULL;
+	const struct cp_abbrev_attr *attrs = NULL;
+	const struct cp_abbrev_step *steps = NULL;
+	bool sorted = true;
+
+	if (read_table(&b, c, sizes)) {
+		items = keep(arena, b.items, b.count, sizeof(*items));
+		attrs = keep(arena, b.attrs, b.attr_count, sizeof(*attrs));
+		steps = keep(arena, b.steps, b.step_count, sizeof(*steps));
+	}
+	free(b.items);
+	free(b.attrs);
+	free(b.steps);
+	if (!items || !attrs || !steps)
+		return false;
+	for (size_t i = 0; i < b.count; i++) {
+		items[i].attrs = attrs;
+		items[i].steps = steps;
+		attrs += items[i].attr_count;
+		steps += items[i].step_count;
+		sorted &= !i || items[i - 1].code < items[i].code;
+	}
+	if (!sorted)
+		qsort(items, b.count, sizeof(*items), compare);
+	*ret = (struct cp_abbrevs){ items, b.count };
+	return true;
+}
+
+/* Past the attributes of a declaration. Almost all names and forms are one byte: two zero bytes end it. */
+static void skip_attrs(struct cp_cursor *c)
+{
+	for (;;) {
+		while (cp_left(c) >= 2 && c->at[0] < 0x80 && c->at[1] < 0x80 && c->at[1] != DW_FORM_implicit_const) {
+			c->at += 2;
+			if (!(c->at[-2] | c->at[-1]))
+				return;
+		}
+		uint64_t name = cp_get_uleb(c), form = cp_get_uleb(c);
+
+		if (form == DW_FORM_implicit_const)
+			cp_skip_leb(c);
+		if (c->failed || (!name && !form))
+			return;
+	}
+}
+
+bool cp_abbrev_seek(struct cp_cursor *c, uint64_t code, uint64_t *tag, bool *children)
+{
+	for (;;) {
+		uint64_t own = cp_get_uleb(c);
+
+		if (c->failed || !own)
+			return false;
+		*tag = cp_get_uleb(c);
+		*children = cp_get8(c) != 0;
+		if (own == code)
+			return !c->failed;
+		skip_attrs(c);
+	}
+}
+
+bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_abbrev_attr *ret)
+{
+	uint64_t name = cp_get_uleb(c), form = cp_get_uleb(c);
+
+	if (form == DW_FORM_implicit_const)
+		ret->implicit = cp_get_sleb(c);
+	if (name > UINT16_MAX || form > UINT16_MAX)
+		cp_fail(c);
+	ret->name = (uint16_t)name;
+	ret->form = (uint16_t)form;
+	return !c->failed && (name || form);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Abbreviation tables, DWARF 5 section 7.5.3: what the DIEs of a unit are made of. */
+#ifndef CPROBE_ABBREV_H
+#define CPROBE_ABBREV_H
+
+#include "base/arena.h"
+#include "dwarf/cursor.h"
+
+/* What the sizes of forms depend on. */
+struct cp_dw_sizes {
+	uint8_t version;
+	uint8_t address;	/* 4 or 8 */
+	uint8_t offset;		/* 4, or 8 in 64-bit DWARF */
+};
+
+struct cp_abbrev_attr {
+	uint16_t name, form;		/* DW_AT_*, DW_FORM_* */
+	int64_t implicit;		/* the value of DW_FORM_implicit_const */
+};
+
+/* To pass over attributes: `fixed` bytes, then one value of a form whose size lies in the data. */
+struct cp_abbrev_step {
+	uint16_t fixed, form;		/* form 0: none, the end */
+};
+
+struct cp_abbrev {
+	uint64_t code;
+	uint16_t tag;			/* DW_TAG_* */
+	bool children;
+	uint16_t sibling_form;		/* of a DW_AT_sibling with `sibling_at` bytes of fixed size before it; 0 none */
+	uint16_t sibling_at;
+	uint32_t attr_count, step_count;
+	const struct cp_abbrev_attr *attrs;
+	const struct cp_abbrev_step *steps;
+};
+
+struct cp_abbrevs {
+	struct cp_abbrev *items;	/* sorted by code */
+	size_t count;
+};
+
+/*
+ * Read the table at the cursor; *ret is in the arena. The cursor ends behind it. False with c->failed: malformed;
+ * without: no memory.
+ */
+bool cp_abbrevs_read(struct cp_arena *arena, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrevs *ret);
+
+/* NULL: no such code. */
+static inline const struct cp_abbrev *cp_abbrev_find(const struct cp_abbrevs *table, uint64_t code)
+{
+	size_t low = 0, high = table->count;
+
+	/* Compilers count from 1. */
+	if (code - 1 < table->count && table->items[code - 1].code == code)
+		return &table->items[code - 1];
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (table->items[middle].code < code)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < table->count && table->items[low].code == code ? &table->items[low] : NULL;
+}
+
+/*
+ * One declaration without the table: names of 2000 units are found that way while their tables stay unread.
+ * cp_abbrev_seek() leaves the cursor at the attributes of the code's declaration, or is false; then
+ * cp_abbrev_next_attr() gives one after the other until it is false.
+ */
+bool cp_abbrev_seek(struct cp_cursor *c, uint64_t code, uint64_t *tag, bool *children);
+bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_abbrev_attr *ret);
+
+/* Bytes of a value of the form; -1: its size lies in the data, or the form is not known. */
+int cp_form_size(uint16_t form, struct cp_dw_sizes sizes);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Debugging information entries and the values of their attributes. The unit must have been prepared
+ * (cp_unit_prepare()); a DIE that a reference leads to is in a unit that is. Malformed parts are "not there": who walks
+ * a whole unit asks the cursor at the end and reports it.
+ */
+#ifndef CPROBE_DIE_H
+#define CPROBE_DIE_H
+
+#include "dwarf/dwarf.h"
+
+struct cp_die {
+	struct cp_dw_unit *unit;
+	uint64_t offset;		/* in the unit's section */
+	const struct cp_abbrev *abbrev;
+	const uint8_t *attrs;		/* where its values begin */
+};
+
+struct cp_dw_attr {
+	struct cp_dw_unit *unit;
+	uint16_t name, form;		/* DW_AT_*; DW_FORM_* after DW_FORM_indirect is resolved */
+	uint64_t value;			/* number, offset or index; of a block or inline string: its length */
+	const uint8_t *bytes;		/* of a block or an inline string */
+};
+
+/* Read a value; the cursor moves behind it. False: unknown form, or it leaves the unit. */
+bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared, struct cp_cursor *c,
+	struct cp_dw_attr *ret);
+
+/* The value, if its form is of that class and leads somewhere. */
+const char *cp_attr_string(const struct cp_dw_attr *attr);			/* NULL: it is none */
+bool cp_attr_number(const struct cp_dw_attr *attr, uint64_t *ret);		/* signed ones are sign-extended */
+bool cp_attr_address(const struct cp_dw_attr *attr, uint64_t *ret);
+bool cp_attr_flag(const struct cp_dw_attr *attr);
+bool cp_attr_ref(const struct cp_dw_attr *attr, struct cp_die *ret);
+bool cp_attr_block(const struct cp_dw_attr *attr, struct cp_cursor *ret);	/* blocks and expressions */
+bool cp_attr_is_constant(const struct cp_dw_attr *attr);			/* a number that is no offset into a section */
+
+/* Entry `index` of the unit's part of .debug_addr. */
+bool cp_unit_indexed_address(const struct cp_dw_unit *unit, uint64_t index, uint64_t *ret);
+
+/* The DIE at the cursor, which moves to its values. False: a null entry (the end of siblings), or c->failed. */
+bool cp_die_read(struct cp_dw_unit *unit, struct cp_cursor *c, struct cp_die *ret);
+
+/* Pass over the values of a DIE, the cursor being at them. */
+void cp_die_skip_attrs(const struct cp_die *die, struct cp_cursor *c);
+
+/*
+ * Pass over the DIE and all below it, the cursor being at its values: by DW_AT_sibling where there is one. The cursor
+ * always moves forward.
+ */
+void cp_die_skip(const struct cp_die *die, struct cp_cursor *c);
+
+/* The DIE at an offset of the unit's section. */
+bool cp_die_at(struct cp_dw_unit *unit, uint64_t offset, struct cp_die *ret);
+bool cp_die_root(struct cp_dw_unit *unit, struct cp_die *ret);
+
+/* First child; false: it has none. Next sibling; false: it is the last one. */
+bool cp_die_child(const struct cp_die *die, struct cp_die *ret);
+bool cp_die_sibling(const struct cp_die *die, struct cp_die *ret);
+
+static inline unsigned int cp_die_tag(const struct cp_die *die)
+{
+	return die->abbrev->tag;
+}
+
+/* An attribute of the DIE itself; of it or of what it is an instance of (abstract origin, specification). */
+bool cp_die_attr(const struct cp_die *die, unsigned int name, struct cp_dw_attr *ret);
+bool cp_die_attr_any(const struct cp_die *die, unsigned int name, struct cp_dw_attr *ret);
+
+/* DW_AT_name, its own or of what it is an instance of; NULL none. */
+const char *cp_die_name(const struct cp_die *die);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * DWARF 2 to 5 as it lies in the file: sections, units, DIEs, attributes. Nothing is decoded before it is asked for,
+ * and nothing is kept that can be read again: a kernel's .debug_info has 160 MB, and questions are to be answered in
+ * milliseconds. References: DWARF 5 (dwarfstd.org), section numbers at the functions.
+ *
+ * No field is believed. What leads out of its section or its unit is an error or "not there"; what could be made to be
+ * read again and again (tables that many units share, lists that many DIEs share) is charged to a budget, so that the
+ * time for a question is bounded by the size of the file.
+ *
+ * Several threads may read one struct cp_dwarf; units are prepared under locks.
+ */
+#ifndef CPROBE_DWARF_H
+#define CPROBE_DWARF_H
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "base/radix.h"
+#include "dwarf/abbrev.h"
+#include "dwarf/cursor.h"
+
+enum cp_dw_section {
+	CP_DW_INFO, CP_DW_TYPES, CP_DW_ABBREV, CP_DW_LINE, CP_DW_STR, CP_DW_LINE_STR, CP_DW_STR_OFFSETS, CP_DW_ADDR,
+	CP_DW_RANGES, CP_DW_RNGLISTS, CP_DW_LOC, CP_DW_LOCLISTS, CP_DW_ARANGES,
+	CP_DW_SECTIONS
+};
+
+struct cp_dw_bytes {
+	const char *name;
+	const uint8_t *bytes;		/* NULL with size 0: there is none */
+	uint64_t size;
+	uint64_t terminated;		/* offsets below this are inside a string that ends */
+	void *owned;
+};
+
+#define CP_DW_NONE UINT64_MAX		/* an offset that is not given */
+
+struct cp_dw_lines;
+
+/* An abbreviation table; units may share one. */
+struct cp_dw_table {
+	uint64_t offset;
+	struct cp_dw_sizes sizes;
+	bool is_read;
+	struct cp_abbrevs abbrevs;
+};
+
+struct cp_dw_unit {
+	struct cp_dwarf *dwarf;
+	uint64_t offset, end;		/* in its section; end: behind its last byte */
+	uint64_t first;			/* of its first DIE */
+	uint64_t abbrev_offset;
+	uint64_t signature, type_offset;	/* of a type unit; offset from the unit's */
+	struct cp_dw_sizes sizes;
+	uint8_t type;			/* DW_UT_* */
+	uint8_t section;		/* CP_DW_INFO or CP_DW_TYPES */
+
+	/* By cp_unit_root(). */
+	bool has_root;
+	uint16_t tag;
+	const char *name, *folder, *producer;	/* DW_AT_name, DW_AT_comp_dir; NULL: not given */
+	uint64_t line_offset;		/* of its line table; CP_DW_NONE */
+	uint64_t low_pc;		/* what its ranges and locations are relative to */
+	uint64_t str_offsets, addresses, ranges, locations;	/* bases, DWARF 5 section 7.26 to 7.29 */
+
+	/* By cp_unit_prepare(). */
+	bool is_prepared;
+	struct cp_dw_table *table;
+
+	/* By cp_unit_lines(). */
+	bool has_lines;
+	const struct cp_dw_lines *lines;	/* NULL: it has no line table */
+};
+
+#define CP_DW_LOCKS 16
+
+struct cp_dwarf {
+	const struct cp_image *image;	/* not owned */
+	struct cp_dw_bytes sections[CP_DW_SECTIONS];
+	struct cp_dw_unit *units;	/* of .debug_info by offset, then those of .debug_types */
+	size_t unit_count, info_count;	/* all; of .debug_info */
+	struct cp_dw_table *tables;	/* sorted by offset; one for each that a unit names */
+	size_t table_count;
+	struct cp_keyed *types;		/* type units, sorted by signature */
+	size_t type_count;
+	int64_t budget;			/* bytes that may still be read twice */
+	pthread_mutex_t locks[CP_DW_LOCKS];
+	struct cp_arena arenas[CP_DW_LOCKS];	/* what is made under the lock of that number */
+};
+
+/* Make one for an image with DWARF; *ret is the caller's until cp_dwarf_close() and no longer than the image. */
+struct cp_error *cp_dwarf_open(const struct cp_image *image, struct cp_dwarf **ret);
+void cp_dwarf_close(struct cp_dwarf *dwarf);
+
+/* Begin a question: the budget is whole again. */
+void cp_dwarf_begin(struct cp_dwarf *dwarf);
+
+/* Charge bytes that others may have read too. False: the budget is spent; see cp_dwarf_overspent(). */
+bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes);
+struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
+
+/* A cursor at an offset of a section, up to its end. Outside of it: failed at once. */
+struct cp_cursor cp_dwarf_cursor(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset);
+
+/* The string at an offset of a string section; NULL: outside. */
+const char *cp_dwarf_text(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset);
+
+/* The unit of .debug_info that holds the offset, or NULL. */
+struct cp_dw_unit *cp_dwarf_unit_at(const struct cp_dwarf *dwarf, uint64_t offset);
+
+/* The type unit of a signature, or NULL. */
+struct cp_dw_unit *cp_dwarf_type_unit(const struct cp_dwarf *dwarf, uint64_t signature);
+
+/* Read the attributes of the unit's root, once. */
+struct cp_error *cp_unit_root(struct cp_dw_unit *unit);
+
+/* The same and its abbreviations, once: needed by everything in die.h. */
+struct cp_error *cp_unit_prepare(struct cp_dw_unit *unit);
+
+/* The lock and the arena that guard the making of a unit's parts. */
+pthread_mutex_t *cp_unit_lock(const struct cp_dw_unit *unit);
+struct cp_arena *cp_unit_arena(const struct cp_dw_unit *unit);
+
+/* A cursor at an offset of the unit's section, up to the unit's end. */
+struct cp_cursor cp_unit_cursor(const struct cp_dw_unit *unit, uint64_t offset);
+
+/* "FILE: .debug_info: unit at 0x12: WHAT". */
+struct cp_error *cp_unit_corrupt(const struct cp_dw_unit *unit, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <dwarf.h>
+#include <stdlib.h>
+
+#include "dwarf/die.h"
+#include "dwarf/linetable.h"
+
+/* Formats of DWARF 5's tables have a few columns. */
+#define MAX_COLUMNS 16
+
+struct columns {
+	uint64_t types[MAX_COLUMNS];
+	struct cp_abbrev_attr forms[MAX_COLUMNS];
+	size_t count;
+};
+
+static void read_columns(struct cp_cursor *c, struct columns *ret)
+{
+	ret->count = cp_get8(c);
+	if (ret->count > MAX_COLUMNS) {
+		cp_fail(c);
+		ret->count = 0;
+	}
+	for (size_t i = 0; i < ret->count; i++) {
+		uint64_t form;
+
+		ret->types[i] = cp_get_uleb(c);
+		form = cp_get_uleb(c);
+		ret->forms[i] = (struct cp_abbrev_attr){ .form = (uint16_t)form };
+		if (form > UINT16_MAX || form == DW_FORM_implicit_const)
+			cp_fail(c);
+	}
+}
+
+/* One row of a table of folders or files. */
+static void read_entry(struct cp_dw_unit *unit, struct cp_cursor *c, const struct columns *columns,
+	struct cp_dw_file *ret)
+{
+	*ret = (struct cp_dw_file){ NULL, 0 };
+	for (size_t i = 0; i < columns->count; i++) {
+		struct cp_dw_attr value;
+		uint64_t number;
+
+		if (!cp_attr_read(unit, &columns->forms[i], c, &value))
+			return;
+		if (columns->types[i] == DW_LNCT_path)
+			ret->name = cp_attr_string(&value);
+		else if (columns->types[i] == DW_LNCT_directory_index && cp_attr_number(&value, &number))
+			ret->folder = number;
+	}
+}
+
+/* Section 6.2.4: folders and files with the columns that the header declares. */
+static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct cp_arena *arena)
+{
+	struct columns columns;
+	uint64_t count;
+
+	read_columns(c, &columns);
+	count = cp_get_uleb(c);
+	if (c->failed || (count && !columns.count) || count > cp_left(c))	/* an entry has a byte at least */
+		return cp_fail(c), true;
+	lines->folders = cp_arena_alloc(arena, (count + 1) * sizeof(*lines->folders));
+	if (!lines->folders)
+		return false;
+	for (; lines->folder_count < count; lines->folder_count++) {
+		struct cp_dw_file folder;
+
+		read_entry(lines->unit, c, &columns, &folder);
+		lines->folders[lines->folder_count] = folder.name;
+	}
+	read_columns(c, &columns);
+	count = cp_get_uleb(c);
+	if (c->failed || (count && !columns.count) || count > cp_left(c))
+		return cp_fail(c), true;
+	lines->files = cp_arena_alloc(arena, (count + 1) * sizeof(*lines->files));
+	if (!lines->files)
+		return false;
+	for (; lines->file_count < count; lines->file_count++)
+		read_entry(lines->unit, c, &columns, &lines->files[lines->file_count]);
+	return true;
+}
+
+/* DWARF 2 to 4: strings that an empty one ends; a file has a folder's number, a time and a length behind it. */
+static bool read_tables_4(struct cp_dw_lines *lines, struct cp_cursor *c, struct cp_arena *arena)
+{
+	struct cp_cursor counting = *c;
+	size_t folders = 1, files = 1;
+	const char *text;
+
+	while ((text = cp_get_string(&counting)) && *text)
+		folders++;
+	while ((text = cp_get_string(&counting)) && *text) {
+		cp_skip_leb(&counting);
+		cp_skip_leb(&counting);
+		cp_skip_leb(&counting);
+		files++;
+	}
+	if (counting.failed)
+		return cp_fail(c), true;
+	lines->folders = cp_arena_alloc(arena, folders * sizeof(*lines->folders));
+	lines->files = cp_arena_alloc(arena, files * sizeof(*lines->files));
+	if (!lines->folders || !lines->files)
+		return false;
+	lines->folder_count = folders;
+	lines->file_count = files;
+	lines->folders[0] = lines->unit->folder;
+	for (size_t i = 1; i < folders; i++)
+		lines->folders[i] = cp_get_string(c);
+	cp_get_string(c);
+	lines->files[0].name = lines->unit->name;
+	for (size_t i = 1; i < files; i++) {
+		lines->files[i].name = cp_get_string(c);
+		lines->files[i].folder = cp_get_uleb(c);
+		cp_skip_leb(c);
+		cp_skip_leb(c);
+	}
+	return true;
+}
+
+/* Up to the tables; false: c->failed. c ends where the table does. */
+static bool read_header(struct cp_dw_lines *lines, struct cp_cursor *c)
+{
+	uint64_t length = cp_get32(c), header;
+	unsigned int offset_size = 4;
+
+	if (length == 0xffffffff) {
+		offset_size = 8;
+		length = cp_get64(c);
+	}
+	if (c->failed || length > cp_left(c))
+		return cp_fail(c), false;
+	c->end = c->at + length;
+	lines->end = c->end;
+	lines->version = (uint8_t)cp_get16(c);
+	if (lines->version < 2 || lines->version > 5)
+		return cp_fail(c), false;
+	lines->address_size = lines->unit->sizes.address;
+	if (lines->version >= 5) {
+		lines->address_size = cp_get8(c);
+		cp_get8(c);	/* segment selectors: none */
+	}
+	header = cp_get_sized(c, offset_size);
+	if (c->failed || header > cp_left(c))
+		return cp_fail(c), false;
+	lines->program = c->at + header;
+	lines->least_length = cp_get8(c);
+	lines->most_operations = lines->version >= 4 ? cp_get8(c) : 1;
+	lines->statements = cp_get8(c) != 0;
+	lines->line_base = (int8_t)cp_get8(c);
+	lines->line_range = cp_get8(c);
+	lines->opcode_base = cp_get8(c);
+	lines->operands = c->at;
+	cp_skip(c, lines->opcode_base ? lines->opcode_base - 1u : 0);
+	if (!lines->opcode_base || !lines->most_operations)
+		cp_fail(c);
+	return !c->failed;
+}
+
+static struct cp_error *read_lines(struct cp_dw_unit *unit)
+{
+	struct cp_arena *arena = cp_unit_arena(unit);
+	struct cp_cursor c = cp_dwarf_cursor(unit->dwarf, CP_DW_LINE, unit->line_offset);
+	const uint8_t *start = c.at;
+	struct cp_dw_lines *lines = cp_arena_alloc(arena, sizeof(*lines));
+
+	if (!lines)
+		return &cp_error_no_memory;
+	lines->unit = unit;
+	if (read_header(lines, &c) &&
+		!(lines->version >= 5 ? read_tables_5(lines, &c, arena) : read_tables_4(lines, &c, arena)))
+		return &cp_error_no_memory;
+	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(c.at - start)))
+		return cp_dwarf_overspent(unit->dwarf);
+	if (c.failed)
+		return cp_unit_corrupt(unit, "its line table at 0x%llx of .debug_line is malformed or cut off",
+			(unsigned long long)unit->line_offset);
+	unit->lines = lines;
+	return NULL;
+}
+
+struct cp_error *cp_unit_lines(struct cp_dw_unit *unit, const struct cp_dw_lines **ret)
+{
+	struct cp_error *error = NULL;
+
+	if (!__atomic_load_n(&unit->has_lines, __ATOMIC_ACQUIRE)) {
+		error = cp_unit_root(unit);
+		if (error)
+			return error;
+		pthread_mutex_lock(cp_unit_lock(unit));
+		if (!unit->has_lines && unit->line_offset != CP_DW_NONE && unit->dwarf->sections[CP_DW_LINE].size)
+			error = read_lines(unit);
+		__atomic_store_n(&unit->has_lines, !error, __ATOMIC_RELEASE);
+		pthread_mutex_unlock(cp_unit_lock(unit));
+	}
+	if (!error)
+		*ret = unit->lines;
+	return error;
+}
+
+static void reset(struct cp_dw_rows *rows)
+{
+	rows->row = (struct cp_dw_row){ .file = 1, .line = 1, .statement = rows->lines->statements };
+	rows->operation = 0;
+}
+
+void cp_rows_begin(const struct cp_dw_lines *lines, struct cp_dw_rows *ret)
+{
+	ret->lines = lines;
+	ret->c = (struct cp_cursor){ lines->program, lines->end, lines->program > lines->end };
+	if (ret->c.failed)
+		ret->c.at = ret->c.end;
+	reset(ret);
+}
+
+/* Section 6.2.5.1: the address advances by whole instructions. */
+static inline void advance(struct cp_dw_rows *rows, uint64_t operations)
+{
+	const struct cp_dw_lines *lines = rows->lines;
+
+	if (lines->most_operations == 1) {
+		rows->row.address += operations * lines->least_length;
+		return;
+	}
+	operations += rows->operation;
+	rows->row.address += operations / lines->most_operations * lines->least_length;
+	rows->operation = (unsigned int)(operations % lines->most_operations);
+}
+
+/* True: a row was made. */
+static bool extended(struct cp_dw_rows *rows)
+{
+	struct cp_cursor *c = &rows->c;
+	uint64_t length = cp_get_uleb(c);
+	const uint8_t *next;
+	uint8_t opcode;
+
+	if (c->failed || length > cp_left(c) || !length) {
+		cp_fail(c);
+		return false;
+	}
+	next = c->at + length;
+	opcode = cp_get8(c);
+	switch (opcode) {
+	case DW_LNE_end_sequence:
+		rows->row.end = true;
+		break;
+	case DW_LNE_set_address:
+		rows->row.address = cp_get_sized(c, length - 1 <= 8 ? (unsigned int)(length - 1) : 0);
+		rows->operation = 0;
+		break;
+	}
+	c->at = c->failed ? c->end : next;
+	return opcode == DW_LNE_end_sequence;
+}
+
+/* True: a row was made. */
+static bool standard(struct cp_dw_rows *rows, uint8_t opcode)
+{
+	struct cp_cursor *c = &rows->c;
+
+	switch (opcode) {
+	case DW_LNS_copy:
+		return true;
+	case DW_LNS_advance_pc:
+		advance(rows, cp_get_uleb(c));
+		break;
+	case DW_LNS_advance_line:
+		rows->row.line += (uint32_t)cp_get_sleb(c);
+		break;
+	case DW_LNS_set_file:
+		rows->row.file = cp_get_uleb(c);
+		break;
+	case DW_LNS_set_column:
+		rows->row.column = (uint32_t)cp_get_uleb(c);
+		break;
+	case DW_LNS_negate_stmt:
+		rows->row.statement = !rows->row.statement;
+		break;
+	case DW_LNS_const_add_pc:
+		if (rows->lines->line_range)
+			advance(rows, (255u - rows->lines->opcode_base) / rows->lines->line_range);
+		break;
+	case DW_LNS_fixed_advance_pc:
+		rows->row.address += cp_get16(c);
+		rows->operation = 0;
+		break;
+	case DW_LNS_set_basic_block:
+	case DW_LNS_set_prologue_end:
+	case DW_LNS_set_epilogue_begin:
+		break;
+	default:	/* DW_LNS_set_isa and what is not known: the header says how many operands it has */
+		for (int i = rows->lines->operands[opcode - 1]; i > 0; i--)
+			cp_skip_leb(c);
+	}
+	return false;
+}
+
+bool cp_rows_next(struct cp_dw_rows *rows)
+{
+	const struct cp_dw_lines *lines = rows->lines;
+	struct cp_cursor *c = &rows->c;
+
+	if (rows->row.end)
+		reset(rows);
+	while (c->at < c->end) {
+		uint8_t opcode = *c->at++;
+
+		if (opcode >= lines->opcode_base) {
+			unsigned int adjusted = opcode - lines->opcode_base;
+
+			if (!lines->line_range) {
+				cp_fail(c);
+				break;
+			}
+			advance(rows, adjusted / lines->line_range);
+			rows->row.line += (uint32_t)(lines->line_base + (int)(adjusted % lines->line_range));
+			return true;
+		}
+		if (opcode ? standard(rows, opcode) : extended(rows))
+			return !c->failed;
+	}
+	return false;
+}

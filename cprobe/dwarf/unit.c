@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts of a unit that are made when they are first needed. Finding the units is dwarf.c's. */
+#include <dwarf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dwarf/die.h"
+#include "dwarf/dwarf.h"
+
+pthread_mutex_t *cp_unit_lock(const struct cp_dw_unit *unit)
+{
+	return &unit->dwarf->locks[(size_t)(unit - unit->dwarf->units) % CP_DW_LOCKS];
+}
+
+struct cp_arena *cp_unit_arena(const struct cp_dw_unit *unit)
+{
+	return &unit->dwarf->arenas[(size_t)(unit - unit->dwarf->units) % CP_DW_LOCKS];
+}
+
+struct cp_cursor cp_unit_cursor(const struct cp_dw_unit *unit, uint64_t offset)
+{
+	const uint8_t *bytes = unit->dwarf->sections[unit->section].bytes;
+	bool inside = offset >= unit->first && offset <= unit->end;
+
+	return (struct cp_cursor){ bytes + (inside ? offset : unit->end), bytes + unit->end, !inside };
+}
+
+struct cp_error *cp_unit_corrupt(const struct cp_dw_unit *unit, const char *format, ...)
+{
+	struct cp_error *error;
+	char *what = NULL;
+	va_list ap;
+	int length;
+
+	va_start(ap, format);
+	length = vasprintf(&what, format, ap);
+	va_end(ap);
+	if (length < 0)
+		return &cp_error_no_memory;
+	error = cp_error_create(CP_ERROR_CORRUPT, "%s: %s: unit at 0x%llx: %s", unit->dwarf->image->path,
+		unit->dwarf->sections[unit->section].name, (unsigned long long)unit->offset, what);
+	free(what);
+	return error;
+}
+
+/* Attributes of a root that are kept until all bases are known. */
+struct root_texts {
+	struct cp_dw_attr name, folder, producer, low_pc;
+};
+
+static void take_root_attr(struct cp_dw_unit *unit, const struct cp_dw_attr *attr, struct root_texts *later)
+{
+	uint64_t number;
+
+	switch (attr->name) {
+	case DW_AT_name:
+		later->name = *attr;
+		break;
+	case DW_AT_comp_dir:
+		later->folder = *attr;
+		break;
+	case DW_AT_producer:
+		later->producer = *attr;
+		break;
+	case DW_AT_low_pc:
+		later->low_pc = *attr;
+		break;
+	case DW_AT_stmt_list:
+		if (cp_attr_number(attr, &number))
+			unit->line_offset = number;
+		break;
+	case DW_AT_str_offsets_base:
+		if (cp_attr_number(attr, &number))
+			unit->str_offsets = number;
+		break;
+	case DW_AT_addr_base:
+	case DW_AT_GNU_addr_base:
+		if (cp_attr_number(attr, &number))
+			unit->addresses = number;
+		break;
+	case DW_AT_rnglists_base:
+		if (cp_attr_number(attr, &number))
+			unit->ranges = number;
+		break;
+	case DW_AT_loclists_base:
+		if (cp_attr_number(attr, &number))
+			unit->locations = number;
+		break;
+	}
+}
+
+static struct cp_error *read_root(struct cp_dw_unit *unit)
+{
+	struct cp_cursor c = cp_unit_cursor(unit, unit->first);
+	struct cp_cursor abbrevs = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, unit->abbrev_offset);
+	const uint8_t *start = abbrevs.at;
+	struct root_texts later = { .name = { .unit = NULL } };
+	uint64_t code = cp_get_uleb(&c), tag = 0;
+	struct cp_abbrev_attr declared;
+	bool children, found;
+
+	unit->line_offset = unit->str_offsets = unit->addresses = unit->ranges = unit->locations = CP_DW_NONE;
+	if (!code && !c.failed)
+		return NULL;	/* an empty unit */
+	found = cp_abbrev_seek(&abbrevs, code, &tag, &children);
+	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(abbrevs.at - start)))
+		return cp_dwarf_overspent(unit->dwarf);
+	if (c.failed || !found)
+		return cp_unit_corrupt(unit, "its first DIE has abbreviation %llu, which the table at 0x%llx of .debug_abbrev has "
+			"not", (unsigned long long)code, (unsigned long long)unit->abbrev_offset);
+	unit->tag = (uint16_t)tag;
+	while (cp_abbrev_next_attr(&abbrevs, &declared)) {
+		struct cp_dw_attr attr;
+
+		if (!cp_attr_read(unit, &declared, &c, &attr))
+			return cp_unit_corrupt(unit, "attribute 0x%x of its first DIE has form 0x%x and leaves the unit", declared.name,
+				declared.form);
+		take_root_attr(unit, &attr, &later);
+	}
+	if (abbrevs.failed)
+		return cp_unit_corrupt(unit, "its abbreviations at 0x%llx are cut off", (unsigned long long)unit->abbrev_offset);
+	unit->name = later.name.unit ? cp_attr_string(&later.name) : NULL;
+	unit->folder = later.folder.unit ? cp_attr_string(&later.folder) : NULL;
+	unit->producer = later.producer.unit ? cp_attr_string(&later.producer) : NULL;
+	if (later.low_pc.unit && !cp_attr_address(&later.low_pc, &unit->low_pc))
+		unit->low_pc = 0;
+	return NULL;
+}
+
+struct cp_error *cp_unit_root(struct cp_dw_unit *unit)
+{
+	struct cp_error *error = NULL;
+
+	if (__atomic_load_n(&unit->has_root, __ATOMIC_ACQUIRE))
+		return NULL;
+	pthread_mutex_lock(cp_unit_lock(unit));
+	if (!unit->has_root) {
+		error = read_root(unit);
+		__atomic_store_n(&unit->has_root, !error, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(cp_unit_lock(unit));
+	return error;
+}
+
+static struct cp_error *read_table(struct cp_dw_unit *unit, struct cp_dw_table *table, struct cp_arena *arena)
+{
+	struct cp_cursor c = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, table->offset);
+	const uint8_t *start = c.at;
+	bool read = cp_abbrevs_read(arena, &c, table->sizes, &table->abbrevs);
+
+	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(c.at - start)))
+		return cp_dwarf_overspent(unit->dwarf);
+	if (read)
+		return NULL;
+	return c.failed ? cp_unit_corrupt(unit, "its abbreviations at 0x%llx of .debug_abbrev are malformed or cut off",
+		(unsigned long long)table->offset) : &cp_error_no_memory;
+}
+
+struct cp_error *cp_unit_prepare(struct cp_dw_unit *unit)
+{
+	struct cp_dw_table *table;
+	struct cp_error *error;
+	size_t lock;
+
+	if (__atomic_load_n(&unit->is_prepared, __ATOMIC_ACQUIRE))
+		return NULL;
+	error = cp_unit_root(unit);
+	if (error)
+		return error;
+	table = unit->table;
+	lock = (size_t)(table - unit->dwarf->tables) % CP_DW_LOCKS;
+	pthread_mutex_lock(&unit->dwarf->locks[lock]);
+	if (!table->is_read) {
+		error = read_table(unit, table, &unit->dwarf->arenas[lock]);
+		table->is_read = !error;
+	}
+	pthread_mutex_unlock(&unit->dwarf->locks[lock]);
+	if (!error)
+		__atomic_store_n(&unit->is_prepared, true, __ATOMIC_RELEASE);
+	return error;
+}
