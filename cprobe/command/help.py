@@ -153,7 +153,8 @@ def table(page: Page) -> str:
     for verb in page.verbs():
         text = page.render("VERBS", verb)
         rows.append((verb, usages[verb], text + "\n" + common(page)))
-    body = "".join(f"\t{{ {c_string(name)}, {c_string(usage)},\n\t\t{c_string(text)} }},\n" for name, usage, text in rows)
+    body = "".join(f"\t{{ {c_string(name)}, {c_string(usage)},\n\t\t{c_string(text)} }},\n"
+                   for name, usage, text in rows)
     return '/* Made by help.py from cprobe.1. */\n#include "command/help.h"\n\n' \
            f"const struct cp_help cp_helps[] = {{\n{body}\t{{ NULL, NULL, NULL }},\n}};\n"
 
