@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
 #include "base/radix.h"
 
 #define DIGIT_BITS 11
@@ -36,7 +37,7 @@ bool cp_radix_sort(struct cp_keyed *items, size_t count)
 		differing |= items[i].key ^ items[0].key;
 	if (!differing)
 		return true;
-	to = malloc(count * sizeof(*to));
+	to = cp_large_alloc(count * sizeof(*to));
 	if (!to)
 		return false;
 	for (unsigned int shift = 0; shift < 64 && differing >> shift; shift += DIGIT_BITS) {

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
+#include "base/large.h"
+#include "base/radix.h"
 #include "elf/symbols.h"
 
 const struct cp_section *cp_symbols_table(const struct cp_image *image, uint32_t type)
@@ -34,58 +37,142 @@ static void read_symbol(const uint8_t *p, bool wide, struct cp_symbol *symbol, u
 	symbol->bind = ELF64_ST_BIND(info);
 }
 
+/* A table and its names, checked to lie in the file. */
+struct table {
+	const struct cp_image *image;
+	const uint8_t *bytes;
+	size_t entry, count;
+	const char *names;
+	uint64_t names_size;	/* up to and with the last one that ends */
+	const struct cp_section *xindex;
+	bool wide;
+};
+
+static struct cp_error *open_table(const struct cp_image *image, const struct cp_section *section, struct table *t)
+{
+	const struct cp_section *strings;
+
+	*t = (struct table){ .image = image, .bytes = cp_section_bytes(image, section),
+		.wide = image->elf_class == ELFCLASS64 };
+	t->entry = t->wide ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+	t->count = section->size / t->entry;
+	if (section->entsize != t->entry)
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: entry size %llu, a symbol has %zu bytes",
+			image->path, section->name, (unsigned long long)section->entsize, t->entry);
+	if (!t->bytes || section->link >= image->section_count || image->sections[section->link].type != SHT_STRTAB)
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: its string table, section %u, is none",
+			image->path, section->name, section->link);
+	strings = &image->sections[section->link];
+	t->names = (const char *)cp_section_bytes(image, strings);
+	t->names_size = strings->size;
+	while (t->names_size && t->names[t->names_size - 1])
+		t->names_size--;	/* an unterminated last name is no name */
+	for (size_t i = 1; i < image->section_count; i++) {
+		if (image->sections[i].type == SHT_SYMTAB_SHNDX)
+			t->xindex = &image->sections[i];
+	}
+	return NULL;
+}
+
+/* False: it is none that counts. */
+static bool read_item(const struct table *t, size_t index, struct cp_symbol *symbol)
+{
+	uint32_t name;
+	uint16_t section;
+
+	read_symbol(t->bytes + index * t->entry, t->wide, symbol, &name, &section);
+	symbol->section = section;
+	if (section == SHN_XINDEX && t->xindex && index < t->xindex->size / 4)
+		symbol->section = cp_read32(cp_section_bytes(t->image, t->xindex) + index * 4);
+	if (section == SHN_UNDEF || symbol->type == STT_SECTION || symbol->type == STT_FILE ||
+		name >= t->names_size || !t->names[name])
+		return false;
+	/* A value in a relocatable file counts from the start of its section. */
+	if (t->image->type == ET_REL && symbol->section < t->image->section_count)
+		symbol->address += t->image->sections[symbol->section].address;
+	symbol->name = t->names + name;
+	return true;
+}
+
+/* A bit for each 64 bytes of 4 MiB and of all addresses that far apart: clear, and no range covers these. */
+#define FILTER_BITS 65536u
+
+struct filter {
+	uint8_t bits[FILTER_BITS / 8];
+};
+
+static void make_filter(const struct cp_cover *within, struct filter *f)
+{
+	size_t left = 16 * FILTER_BITS;
+
+	memset(f, 0, sizeof(*f));
+	for (size_t i = 0; i < within->count; i++) {
+		uint64_t first = within->pieces[i].first >> 6, count = (within->pieces[i].last >> 6) - first + 1;
+
+		if (count >= FILTER_BITS || count > left) {
+			memset(f, 0xff, sizeof(*f));
+			return;
+		}
+		left -= count;
+		for (uint64_t bit = first; bit < first + count; bit++)
+			f->bits[bit % FILTER_BITS / 8] |= (uint8_t)(1u << bit % 8);
+	}
+}
+
+/* False for most symbols, from their first line of cache alone. */
+static inline bool may_be_within(const struct table *t, size_t index, const struct filter *f)
+{
+	uint64_t bit = cp_read64(t->bytes + index * t->entry + offsetof(Elf64_Sym, st_value)) >> 6;
+
+	return f->bits[bit % FILTER_BITS / 8] >> bit % 8 & 1;
+}
+
+struct cp_error *cp_symbols_read_within(const struct cp_image *image, const struct cp_section *table,
+	const struct cp_cover *within, struct cp_symbols *symbols)
+{
+	struct table t;
+	struct filter filter;
+	struct cp_error *error = open_table(image, table, &t);
+	struct cp_symbol *items = NULL;
+	size_t count = 0, unused;
+	bool filtered = within && t.wide && image->type != ET_REL;
+
+	if (error)
+		return error;
+	if (filtered)
+		make_filter(within, &filter);
+	if (!within) {
+		items = cp_large_alloc((t.count + 1) * sizeof(*items));
+		if (!items)
+			return &cp_error_no_memory;
+	}
+	for (size_t i = 1; i < t.count; i++) {
+		struct cp_symbol symbol, *grown;
+
+		if ((filtered && !may_be_within(&t, i, &filter)) || !read_item(&t, i, &symbol) ||
+			(within && !cp_cover_at(within, symbol.address, &unused)))
+			continue;
+		grown = within ? cp_grow(items, count, sizeof(*items)) : items;
+		if (!grown) {
+			free(items);
+			return &cp_error_no_memory;
+		}
+		items = grown;
+		items[count++] = symbol;
+		symbols->functions += symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC;
+		symbols->objects += symbol.type == STT_OBJECT;
+	}
+	symbols->items = items;
+	symbols->count = count;
+	symbols->image = image;
+	symbols->is_dynsym = table->type == SHT_DYNSYM;
+	return NULL;
+}
+
 struct cp_error *cp_symbols_read(const struct cp_image *image, const struct cp_section *table,
 	struct cp_symbols *symbols)
 {
-	bool wide = image->elf_class == ELFCLASS64;
-	size_t entry = wide ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
-	const uint8_t *bytes = cp_section_bytes(image, table);
-	const struct cp_section *strings, *xindex = NULL;
-	size_t count = table->size / entry;
-	const char *names;
-	uint64_t names_size;
-
-	if (table->entsize != entry)
-		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: entry size %llu, a symbol has %zu bytes",
-			image->path, table->name, (unsigned long long)table->entsize, entry);
-	if (!bytes || table->link >= image->section_count || image->sections[table->link].type != SHT_STRTAB)
-		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: its string table, section %u, is none",
-			image->path, table->name, table->link);
-	strings = &image->sections[table->link];
-	names = (const char *)cp_section_bytes(image, strings);
-	names_size = strings->size;
-	while (names_size && names[names_size - 1])
-		names_size--;	/* an unterminated last name is no name */
-	for (size_t i = 1; i < image->section_count; i++) {
-		if (image->sections[i].type == SHT_SYMTAB_SHNDX)
-			xindex = &image->sections[i];
-	}
-	symbols->items = malloc((count ? count : 1) * sizeof(*symbols->items));
-	if (!symbols->items)
-		return &cp_error_no_memory;
-	symbols->image = image;
-	symbols->is_dynsym = table->type == SHT_DYNSYM;
-	for (size_t i = 1; i < count; i++) {
-		struct cp_symbol *symbol = &symbols->items[symbols->count];
-		uint32_t name;
-		uint16_t section;
-
-		read_symbol(bytes + i * entry, wide, symbol, &name, &section);
-		symbol->section = section;
-		if (section == SHN_XINDEX && xindex && i < xindex->size / 4)
-			symbol->section = cp_read32(cp_section_bytes(image, xindex) + i * 4);
-		if (section == SHN_UNDEF || symbol->type == STT_SECTION || symbol->type == STT_FILE ||
-			name >= names_size || !names[name])
-			continue;
-		symbol->name = names + name;
-		/* A value in a relocatable file counts from the start of its section. */
-		if (image->type == ET_REL && symbol->section < image->section_count)
-			symbol->address += image->sections[symbol->section].address;
-		symbols->functions += symbol->type == STT_FUNC || symbol->type == STT_GNU_IFUNC;
-		symbols->objects += symbol->type == STT_OBJECT;
-		symbols->count++;
-	}
-	return NULL;
+	return cp_symbols_read_within(image, table, NULL, symbols);
 }
 
 void cp_symbols_deinit(struct cp_symbols *symbols)
@@ -95,88 +182,138 @@ void cp_symbols_deinit(struct cp_symbols *symbols)
 	memset(symbols, 0, sizeof(*symbols));
 }
 
-static unsigned int type_rank(const struct cp_symbol *s)
+/* Functions before objects before labels, sized before unsized, global before weak before local. */
+static unsigned int rank(const struct cp_symbol *s)
 {
-	return s->type == STT_FUNC || s->type == STT_GNU_IFUNC ? 0 : s->type == STT_OBJECT ? 1 : 2;
+	unsigned int type = s->type == STT_FUNC || s->type == STT_GNU_IFUNC ? 0 : s->type == STT_OBJECT ? 1 : 2;
+	unsigned int bind = s->bind == STB_GLOBAL ? 0 : s->bind == STB_WEAK ? 1 : 2;
+
+	return type << 3 | (s->size ? 0u : 4u) | bind;
 }
 
-static unsigned int bind_rank(const struct cp_symbol *s)
+/* Names differ before this, or they may come in any order: those of a hostile file are megabytes long and overlap. */
+#define NAME_LIMIT 512
+
+static int compare(const struct cp_symbol *a, const struct cp_symbol *b)
 {
-	return s->bind == STB_GLOBAL ? 0 : s->bind == STB_WEAK ? 1 : 2;
+	unsigned int left = rank(a), right = rank(b);
+
+	return left != right ? (left < right ? -1 : 1) : strncmp(a->name, b->name, NAME_LIMIT);
 }
 
-/* Functions before labels, sized before unsized, global before weak before local, shorter and then smaller names. */
-static int compare(const void *left, const void *right)
+/* How many bytes all names have in common; `known` of them are known to be. */
+static size_t common_prefix(const struct cp_symbol *const *items, size_t count, size_t known)
 {
-	const struct cp_symbol *a = *(const struct cp_symbol *const *)left;
-	const struct cp_symbol *b = *(const struct cp_symbol *const *)right;
+	size_t ret = known + strnlen(items[0]->name + known, NAME_LIMIT - known);
 
-	if (a->address != b->address)
-		return a->address < b->address ? -1 : 1;
-	if (type_rank(a) != type_rank(b))
-		return type_rank(a) < type_rank(b) ? -1 : 1;
-	if (!a->size != !b->size)
-		return a->size ? -1 : 1;
-	if (bind_rank(a) != bind_rank(b))
-		return bind_rank(a) < bind_rank(b) ? -1 : 1;
-	return strcmp(a->name, b->name);
-}
+	for (size_t i = 1; i < count; i++) {
+		size_t at = known;
 
-#define DIGIT_BITS 11
-#define DIGITS (1u << DIGIT_BITS)
-
-/* One pass of a radix sort by address: from `in` to `out`, stable. False: that digit is the same in all. */
-static bool radix_pass(const struct cp_symbol **in, const struct cp_symbol **out, size_t count, unsigned int shift)
-{
-	size_t starts[DIGITS] = { 0 }, at = 0;
-
-	for (size_t i = 0; i < count; i++)
-		starts[in[i]->address >> shift & (DIGITS - 1)]++;
-	if (starts[in[0]->address >> shift & (DIGITS - 1)] == count)
-		return false;
-	for (size_t d = 0; d < DIGITS; d++) {
-		size_t here = starts[d];
-
-		starts[d] = at;
-		at += here;
+		while (at < ret && items[i]->name[at] == items[0]->name[at])
+			at++;
+		ret = at;
 	}
-	for (size_t i = 0; i < count; i++)
-		out[starts[in[i]->address >> shift & (DIGITS - 1)]++] = in[i];
-	return true;
+	return ret;
+}
+
+/* By rank and the seven bytes of the name from `from` on. */
+static uint64_t name_key(const struct cp_symbol *s, size_t from)
+{
+	uint64_t key = rank(s);
+	size_t left = strnlen(s->name + from, 7);
+
+	for (size_t i = 0; i < 7; i++)
+		key = key << 8 | (i < left ? (uint8_t)s->name[from + i] : 0);
+	return key;
+}
+
+#define FEW 16
+
+/*
+ * The better name first, for symbols of one address whose names have `prefix` bytes in common. As a rule two, but
+ * thousands where a linker keeps one empty string. False: no memory.
+ */
+static bool sort_names(const struct cp_symbol **items, size_t count, size_t prefix)
+{
+	const struct cp_symbol **before;
+	struct cp_keyed *keys;
+	bool good;
+
+	for (size_t i = 1; count <= FEW && i < count; i++) {
+		const struct cp_symbol *item = items[i];
+		size_t at = i;
+
+		for (; at > 0 && compare(items[at - 1], item) > 0; at--)
+			items[at] = items[at - 1];
+		items[at] = item;
+	}
+	prefix = count <= FEW ? NAME_LIMIT : common_prefix(items, count, prefix);
+	if (prefix + 7 > NAME_LIMIT)
+		return true;
+	keys = malloc(count * sizeof(*keys));
+	before = malloc(count * sizeof(*before));
+	for (size_t i = 0; keys && i < count; i++)
+		keys[i] = (struct cp_keyed){ name_key(items[i], prefix), i };
+	good = keys && before && cp_radix_sort(keys, count);
+	if (good) {
+		memcpy(before, items, count * sizeof(*before));
+		for (size_t i = 0; i < count; i++)
+			items[i] = before[keys[i].index];
+	}
+	free(before);
+	for (size_t first = 0, i = 1; good && i <= count; i++) {
+		if (i < count && keys[i].key == keys[first].key)
+			continue;
+		/* Names that end within the seven bytes are equal, and stay in the order of the file. */
+		if (i - first > 1 && (keys[first].key & 0xff))
+			good = sort_names(items + first, i - first, prefix + 7);
+		first = i;
+	}
+	free(keys);
+	return good;
+}
+
+/*
+ * In a kernel addresses are low ones (offsets into per-CPU data, absolute values) or in the top 2 GiB: cut to 32 bits
+ * they have the same order, and sorting them takes half as long.
+ */
+static bool fit_32_bits(const struct cp_symbols *symbols)
+{
+	uint64_t outside = 0;
+
+	for (size_t i = 0; i < symbols->count; i++)
+		outside |= symbols->items[i].address ^ (uint64_t)(int32_t)symbols->items[i].address;
+	return !outside;
 }
 
 struct cp_error *cp_symbols_sort(struct cp_symbols *symbols)
 {
-	size_t count = symbols->count, room = (count ? count : 1) * sizeof(*symbols->by_address);
-	const struct cp_symbol **sorted, **spare;
+	size_t count = symbols->count;
+	const struct cp_symbol **sorted;
+	struct cp_keyed *keys;
+	uint64_t mask = fit_32_bits(symbols) ? UINT32_MAX : UINT64_MAX;
+	bool good;
 
 	if (symbols->by_address)
 		return NULL;
-	sorted = malloc(room);
-	spare = malloc(room);
-	if (!sorted || !spare) {
-		free(sorted);
-		free(spare);
-		return &cp_error_no_memory;
-	}
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = &symbols->items[i];
-	/* qsort(3) on 100,000 symbols takes longer than all the rest of `cprobe symbol`; only equal addresses need it. */
-	for (unsigned int shift = 0; count && shift < 64; shift += DIGIT_BITS) {
-		if (radix_pass(sorted, spare, count, shift)) {
-			const struct cp_symbol **swap = sorted;
-
-			sorted = spare;
-			spare = swap;
-		}
-	}
-	free(spare);
-	for (size_t first = 0, i = 1; i <= count; i++) {
-		if (i < count && sorted[i]->address == sorted[first]->address)
+	sorted = cp_large_alloc((count + 1) * sizeof(*sorted));
+	keys = cp_large_alloc((count + 1) * sizeof(*keys));
+	for (size_t i = 0; keys && i < count; i++)
+		keys[i] = (struct cp_keyed){ symbols->items[i].address & mask, i };
+	good = sorted && keys && (!count || cp_radix_sort(keys, count));
+	for (size_t i = 0; good && i < count; i++)
+		sorted[i] = &symbols->items[keys[i].index];
+	for (size_t first = 0, i = 1; good && i <= count; i++) {
+		if (i < count && keys[i].key == keys[first].key)
 			continue;
 		if (i - first > 1)
-			qsort(sorted + first, i - first, sizeof(*sorted), compare);
+			good = sort_names(sorted + first, i - first, 0);
 		first = i;
+	}
+	free(keys);
+	if (!good) {
+		free(sorted);
+		return &cp_error_no_memory;
 	}
 	symbols->by_address = sorted;
 	return NULL;

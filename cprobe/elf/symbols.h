@@ -18,7 +18,11 @@ struct cp_symbol {
 struct cp_symbols {
 	struct cp_symbol *items;	/* in file order */
 	size_t count;
-	const struct cp_symbol **by_address;	/* sorted: address, then the better name first; built on demand */
+	/*
+	 * Sorted: by address, then the better name first (functions, objects, labels; sized; global, weak, local; by
+	 * name, by the order of the file); built on demand.
+	 */
+	const struct cp_symbol **by_address;
 	const struct cp_image *image;	/* whose section indices these are; not owned */
 	bool is_dynsym;
 	size_t functions, objects;
@@ -30,6 +34,14 @@ const struct cp_section *cp_symbols_table(const struct cp_image *image, uint32_t
 /* Read one table. *symbols must be zeroed; cp_symbols_deinit() ends it. */
 struct cp_error *cp_symbols_read(const struct cp_image *image, const struct cp_section *table,
 	struct cp_symbols *symbols);
+
+/*
+ * The same, of the symbols whose address some range covers alone: for who wants the names at a few places and not the
+ * milliseconds that all of them take. Each range should go from a function's address to where looking for its name
+ * ends: a symbol that begins before a range is not read, even when it reaches into it. Call it once, on zeroed symbols.
+ */
+struct cp_error *cp_symbols_read_within(const struct cp_image *image, const struct cp_section *table,
+	const struct cp_cover *within, struct cp_symbols *symbols);
 void cp_symbols_deinit(struct cp_symbols *symbols);
 
 /* Sort by address, once; later calls are free. */
