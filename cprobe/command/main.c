@@ -11,6 +11,7 @@
 #include "command/help.h"
 #include "command/nearest.h"
 #include "command/options.h"
+#include "command/output.h"
 #include "command/verb.h"
 
 #define VERSION_LINE "cprobe " CPROBE_VERSION "\n"
@@ -22,18 +23,6 @@ static int report(struct cp_error *error)
 	cp_complain("%s", error->message);
 	cp_error_destroy(error);
 	return status;
-}
-
-/* Nothing that was printed may be lost silently: a full disk or a closed pipe is an error like another. */
-static int finish_output(int status)
-{
-	bool failed = ferror(stdout);
-
-	errno = 0;
-	if (!fflush(stdout) && !failed)
-		return status;
-	cp_complain("standard output: %s: the answer is incomplete", errno ? strerror(errno) : "write error");
-	return 3;
 }
 
 static void note(void *context, const char *text)
@@ -62,7 +51,7 @@ static int run_verb(const struct cp_options *options)
 		if (!records.count)
 			cp_complain("%s: %s: nothing matched", options->kernel, verb->name);
 	}
-	status = finish_output(error ? report(error) : status);
+	status = cp_output_finish(error ? report(error) : status);
 	cp_records_deinit(&records);
 	cp_program_close(program);
 	return status;
@@ -94,7 +83,7 @@ static int run_words(const struct cp_verb *verb, int argc, char **argv)
 			cp_help_usage(stderr, verb->name);
 	} else if (help) {
 		cp_help_print(stdout, verb->name);
-		status = finish_output(0);
+		status = cp_output_finish(0);
 	} else {
 		status = run_verb(&options);
 	}
@@ -126,7 +115,7 @@ static int help(int argc, char **argv)
 	if (argc && !cp_verb_by_name(argv[0]))
 		return no_such_verb(argv[0]);
 	cp_help_print(stdout, argc ? argv[0] : NULL);
-	return finish_output(0);
+	return cp_output_finish(0);
 }
 
 /*
@@ -155,7 +144,7 @@ int main(int argc, char **argv)
 		return help(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "--version")) {
 		fputs(VERSION_LINE, stdout);
-		return finish_output(0);
+		return cp_output_finish(0);
 	}
 	verb = cp_verb_by_name(argv[1]);
 	return verb ? run_words(verb, argc - 2, argv + 2) : no_such_verb(argv[1]);

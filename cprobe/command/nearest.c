@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdbool.h>
 #include <string.h>
 
 #include "command/nearest.h"
@@ -35,13 +36,21 @@ static size_t distance(const char *a, const char *b)
 	return above[length_b];
 }
 
+/* "form" of "format", "func" of "in-func". */
+static bool begins_or_ends(const char *candidate, const char *word)
+{
+	size_t length = strlen(word), whole = strlen(candidate);
+
+	return length && length <= whole && (!strncmp(candidate, word, length) || !strcmp(candidate + whole - length, word));
+}
+
 const char *cp_nearest(const char *word, const char *const *candidates, size_t count)
 {
 	size_t length = strlen(word), best = length < 3 ? 1 : length < 6 ? 2 : 3;
 	const char *ret = NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t d = strncmp(word, candidates[i], length) || !length ? distance(word, candidates[i]) : 0;
+		size_t d = begins_or_ends(candidates[i], word) ? 0 : distance(word, candidates[i]);
 
 		if (d < best || (d == best && !ret)) {
 			best = d;

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* The candidate that the word is likely to be: its beginning, or a few typing errors away. NULL: none is. */
+/* The candidate that the word is likely to be: its beginning or end, or a few typing errors away. NULL: none is. */
 const char *cp_nearest(const char *word, const char *const *candidates, size_t count);
 
 #endif

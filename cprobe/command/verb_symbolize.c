@@ -11,6 +11,7 @@
 
 #include "command/input.h"
 #include "command/lines.h"
+#include "command/output.h"
 #include "command/verb.h"
 
 /* Lines to answer at once: addresses of one unit are answered by one reading of its line table. */
@@ -158,7 +159,7 @@ static bool before_wait(void *context)
 	struct stream *s = context;
 
 	s->error = answer(s);
-	return !s->error && !fflush(stdout) && !ferror(stdout);
+	return !s->error && cp_output_flush();
 }
 
 static struct cp_error *from_stdin(struct stream *s)
@@ -226,7 +227,7 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	free(s.addresses);
 	free(s.lines);
 	*status = s.found ? 0 : 1;
-	if (!error && !s.found)
+	if (!error && !s.found && !ferror(stdout))
 		cp_complain("%s: symbolize: nothing matched", options->kernel);
 	return error;
 }
