@@ -2,6 +2,7 @@
 /* Instructions by mnemonic, and the code behind a message. */
 #include "answer/place.h"
 #include "base/record.h"
+#include "code/alternatives.h"
 #include "code/insn.h"
 #include "code/message.h"
 
@@ -22,23 +23,30 @@ static struct cp_error *prepare(struct cp_program *program, struct cp_code *code
 	return cp_code_init(program, code);
 }
 
+struct sites {
+	struct cp_records *records;
+	struct cp_alternatives alternatives;
+};
+
 static struct cp_error *take(void *context, const struct cp_region *region, uint64_t address,
 	const ZydisDecodedInstruction *insn)
 {
-	struct cp_records *records = context;
-	struct cp_record *record = cp_records_add(records, CP_KIND_INSN, address);
-	struct cp_details *details = record ? cp_record_details(records, record) : NULL;
+	struct sites *sites = context;
+	struct cp_record *record = cp_records_add(sites->records, CP_KIND_INSN, address);
+	struct cp_details *details = record ? cp_record_details(sites->records, record) : NULL;
 
 	(void)region;
 	if (!details)
 		return &cp_error_no_memory;
 	details->mnemonic = ZydisMnemonicGetString(insn->mnemonic);
+	details->patches = cp_alternatives_site(&sites->alternatives, address);
 	return NULL;
 }
 
 struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
 	struct cp_records *records)
 {
+	struct sites sites = { .records = records };
 	size_t first = records->count;
 	struct cp_insn_set set;
 	struct cp_code code;
@@ -48,7 +56,10 @@ struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics
 		error = prepare(program, &code);
 	if (error)
 		return error;
-	error = cp_insn_find(&code, &set, take, records);
+	error = cp_alternatives_read(&code, &sites.alternatives);
+	if (!error)
+		error = cp_insn_find(&code, &set, take, &sites);
+	cp_alternatives_deinit(&sites.alternatives);
 	if (!error)
 		error = cp_places_fill(program, where, records, first);
 	cp_code_deinit(&code);
