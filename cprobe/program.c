@@ -89,30 +89,56 @@ struct cp_error *cp_program_need_debug(struct cp_program *program)
 	return cp_debugfile_find(program->image, &program->debug, &program->debug_why);
 }
 
+/* The table to read, and the image that it is in: .symtab of the kernel or of its debug file, else .dynsym; or NULL. */
+static struct cp_error *choose_table(struct cp_program *program, const struct cp_image **image,
+	const struct cp_section **ret)
+{
+	const struct cp_section *table = cp_symbols_table(program->image, SHT_SYMTAB);
+	struct cp_error *error = table ? NULL : cp_program_need_debug(program);
+
+	*image = program->image;
+	if (error)
+		return error;
+	if (!table && program->debug && program->debug != program->image) {
+		table = cp_symbols_table(program->debug, SHT_SYMTAB);
+		if (table)
+			*image = program->debug;
+	}
+	*ret = table ? table : cp_symbols_table(program->image, SHT_DYNSYM);
+	return NULL;
+}
+
 struct cp_error *cp_program_read_symbols(struct cp_program *program)
 {
-	const struct cp_image *image = program->image;
-	const struct cp_section *table = cp_symbols_table(image, SHT_SYMTAB);
+	const struct cp_section *table;
+	const struct cp_image *image;
 	struct cp_error *error;
 
 	if (program->symbols_tried)
 		return NULL;
-	if (!table) {
-		error = cp_program_need_debug(program);
-		if (error)
-			return error;
-		if (program->debug && program->debug != image) {
-			table = cp_symbols_table(program->debug, SHT_SYMTAB);
-			if (table)
-				image = program->debug;
-		}
-	}
-	program->symbols_tried = true;
-	if (!table)
-		table = cp_symbols_table(image, SHT_DYNSYM);
-	if (!table)
-		return NULL;
-	return cp_symbols_read(image, table, &program->symbols);
+	error = choose_table(program, &image, &table);
+	if (!error && table)
+		error = cp_symbols_read(image, table, &program->symbols);
+	program->symbols_tried = !error;
+	return error;
+}
+
+struct cp_error *cp_program_symbols_within(struct cp_program *program, const struct cp_cover *within,
+	struct cp_symbols *ret)
+{
+	const struct cp_section *table;
+	const struct cp_image *image;
+	struct cp_error *error = choose_table(program, &image, &table);
+
+	memset(ret, 0, sizeof(*ret));
+	if (error || !table)
+		return error;
+	error = cp_symbols_read_within(image, table, within, ret);
+	if (!error)
+		error = cp_symbols_sort(ret);
+	if (error)
+		cp_symbols_deinit(ret);
+	return error;
 }
 
 struct cp_error *cp_program_need_symbols(struct cp_program *program)

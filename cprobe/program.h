@@ -30,6 +30,11 @@ struct cp_program {
 struct cp_error *cp_program_need_debug(struct cp_program *program);
 struct cp_error *cp_program_read_symbols(struct cp_program *program);	/* in file order only */
 struct cp_error *cp_program_need_symbols(struct cp_program *program);	/* also sorted by address */
+
+/* A table of its own, sorted, of the symbols that begin in `within`. *ret is the caller's until cp_symbols_deinit(). */
+struct cp_error *cp_program_symbols_within(struct cp_program *program, const struct cp_cover *within,
+	struct cp_symbols *ret);
+
 struct cp_error *cp_program_need_dwarf(struct cp_program *program);
 
 /* Tell the user what an answer cannot hold. A note longer than 1 KiB is cut. */

@@ -9,27 +9,84 @@
 #include "base/glob.h"
 #include "base/record.h"
 #include "dwarf/by_file.h"
+#include "dwarf/ranges.h"
+
+/* The units that may hold what is wanted. *ret is malloc'ed. */
+static struct cp_error *choose_units(struct cp_dwarf *dwarf, const struct cp_where *where, struct cp_dw_unit ***ret,
+	size_t *count)
+{
+	if (where->files.count)
+		return cp_units_of_files(dwarf, &where->files, ret, count);
+	*count = dwarf->info_count;
+	*ret = malloc((*count ? *count : 1) * sizeof(**ret));
+	if (!*ret)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < *count; i++)
+		(*ret)[i] = &dwarf->units[i];
+	return NULL;
+}
+
+/* Few units have few functions: with so many, all symbols are as quickly read. */
+#define FEW_UNITS 64
+
+/* What the units cover. *known false: one of them does not say it, or they are not few. */
+static struct cp_error *cover_of_units(struct cp_dw_unit *const *units, size_t count, struct cp_cover *ret, bool *known)
+{
+	struct cp_span *spans = NULL;
+	struct cp_error *error = NULL;
+	size_t span_count = 0;
+
+	*known = count && count <= FEW_UNITS;
+	for (size_t i = 0; i < count && *known && !error; i++) {
+		struct cp_ranges ranges;
+		uint64_t low, high;
+		struct cp_die root;
+
+		error = cp_unit_prepare(units[i]);
+		*known = !error && cp_die_root(units[i], &root) && cp_ranges_of(&root, &ranges);
+		while (*known && !error && cp_ranges_next(&ranges, &low, &high)) {
+			struct cp_span *grown = cp_grow(spans, span_count, sizeof(*spans));
+
+			if (!grown) {
+				error = &cp_error_no_memory;
+				break;
+			}
+			spans = grown;
+			spans[span_count++] = (struct cp_span){ low, high - 1, 0 };
+		}
+	}
+	*known &= span_count != 0;
+	if (!error && *known && !cp_cover_init(spans, span_count, ret))
+		error = &cp_error_no_memory;
+	free(spans);
+	return error;
+}
 
 static struct cp_error *from_units(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records)
 {
-	struct cp_dwarf *dwarf = program->dwarf;
+	const struct cp_symbols *symbols = &program->symbols;
+	struct cp_symbols own = { .items = NULL };
 	struct cp_dw_unit **units;
+	struct cp_cover cover;
 	struct cp_error *error;
+	bool known = false;
 	size_t count;
 
-	if (where->files.count) {
-		error = cp_units_of_files(dwarf, &where->files, &units, &count);
-	} else {
-		count = dwarf->info_count;
-		units = malloc((count ? count : 1) * sizeof(*units));
-		error = units ? NULL : &cp_error_no_memory;
-		for (size_t i = 0; units && i < count; i++)
-			units[i] = &dwarf->units[i];
-	}
+	error = choose_units(program->dwarf, where, &units, &count);
 	if (error)
 		return error;
-	error = cp_functions_of_units(program, units, count, &program->symbols, where, inlined, records);
+	error = cover_of_units(units, count, &cover, &known);
+	if (!error && known) {
+		error = cp_program_symbols_within(program, &cover, &own);
+		cp_cover_deinit(&cover);
+		symbols = &own;
+	} else if (!error && count) {
+		error = cp_program_need_symbols(program);
+	}
+	if (!error)
+		error = cp_functions_of_units(program, units, count, symbols, where, inlined, records);
+	cp_symbols_deinit(&own);
 	free(units);
 	return error;
 }
@@ -89,23 +146,25 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records)
 {
-	bool symbols_only = inlined == CP_INLINED_EXCLUDE && !where->files.count;
+	bool by_file = where->files.count || inlined == CP_INLINED_ONLY;	/* symbols know neither files nor copies */
 	struct cp_error *error = cp_program_check_machine(program);
 
 	if (!error)
-		error = cp_program_need_symbols(program);
-	if (!error)
 		error = cp_program_need_dwarf(program);
+	if (!error && !by_file)
+		error = cp_program_need_symbols(program);
 	if (error)
 		return error;
-	if (!program->dwarf && (where->files.count || inlined == CP_INLINED_ONLY))
+	if (!program->dwarf && by_file)
 		return cp_program_no_dwarf(program);
-	if (program->dwarf && !(symbols_only && program->symbols.count && !program->symbols.is_dynsym)) {
+	/* .symtab has every function: without copies, DWARF is asked for the places of those found alone. */
+	if (program->dwarf && (by_file || inlined != CP_INLINED_EXCLUDE || !program->symbols.count ||
+		program->symbols.is_dynsym)) {
 		error = from_units(program, where, inlined, records);
 		if (error)
 			return error;
 	}
-	if (where->files.count || inlined == CP_INLINED_ONLY)
+	if (by_file)
 		return NULL;
 	if (!program->dwarf)
 		cp_program_note(program, "%s: no DWARF%s%s: files, lines, arguments and inlined copies are missing",

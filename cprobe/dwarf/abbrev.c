@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dwarf.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "dwarf/abbrev.h"
 
@@ -181,9 +184,46 @@ bool cp_abbrevs_read(struct cp_arena *arena, struct cp_cursor *c, struct cp_dw_s
 	return true;
 }
 
+#ifdef __SSE2__
+/*
+ * Eight pairs at a time, while all of them are of one byte each and none is DW_FORM_implicit_const, behind which a value
+ * lies. True: the end was found, and passed.
+ */
+static bool skip_pairs(struct cp_cursor *c)
+{
+	const __m128i zero = _mm_setzero_si128(), implicit = _mm_set1_epi16(DW_FORM_implicit_const << 8);
+	const __m128i forms = _mm_set1_epi16((short)0xff00);
+
+	while (cp_left(c) >= 16) {
+		__m128i pairs = _mm_loadu_si128((const __m128i *)c->at);
+		unsigned int ends = (unsigned int)_mm_movemask_epi8(_mm_cmpeq_epi16(pairs, zero));
+		unsigned int odd = (unsigned int)(_mm_movemask_epi8(pairs) |
+			_mm_movemask_epi8(_mm_cmpeq_epi16(_mm_and_si128(pairs, forms), implicit)));
+		unsigned int before = ends ? (ends & -ends) - 1 : 0xffff;	/* the bytes before the end */
+
+		if (odd & before)
+			return false;
+		if (ends) {
+			c->at += __builtin_ctz(ends) + 2;
+			return true;
+		}
+		c->at += 16;
+	}
+	return false;
+}
+#else
+static bool skip_pairs(struct cp_cursor *c)
+{
+	(void)c;
+	return false;
+}
+#endif
+
 /* Past the attributes of a declaration. Almost all names and forms are one byte: two zero bytes end it. */
 static void skip_attrs(struct cp_cursor *c)
 {
+	if (skip_pairs(c))
+		return;
 	for (;;) {
 		while (cp_left(c) >= 2 && c->at[0] < 0x80 && c->at[1] < 0x80 && c->at[1] != DW_FORM_implicit_const) {
 			c->at += 2;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dwarf.h>
-#include <elf.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "dwarf/dwarf.h"
 #include "elf/inflate.h"
@@ -60,13 +57,30 @@ const char *cp_dwarf_text(const struct cp_dwarf *dwarf, enum cp_dw_section secti
 	return offset < s->terminated ? (const char *)s->bytes + offset : NULL;
 }
 
-/* Section 7.5.1. The cursor is at the unit, and is left behind its header. */
-static struct cp_error *read_header(struct cp_dwarf *dwarf, enum cp_dw_section section, struct cp_cursor *c,
+struct cp_cursor cp_dwarf_peek(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset, uint64_t end,
+	uint8_t *buffer, size_t size)
+{
+	const struct cp_dw_bytes *s = &dwarf->sections[section];
+
+	if (size > end - offset)
+		size = (size_t)(end - offset);
+	if (s->owned)
+		memcpy(buffer, s->bytes + offset, size);
+	else
+		size = cp_image_peek(dwarf->image, s->bytes + offset, buffer, size);
+	return (struct cp_cursor){ buffer, buffer + size, false };
+}
+
+#define LONGEST_HEADER 40
+
+/* Section 7.5.1. */
+static struct cp_error *read_header(struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset,
 	struct cp_dw_unit *unit)
 {
 	const struct cp_dw_bytes *s = &dwarf->sections[section];
-	uint64_t length, offset = (uint64_t)(c->at - s->bytes);
-	uint64_t left;
+	uint8_t bytes[LONGEST_HEADER];
+	struct cp_cursor at = cp_dwarf_peek(dwarf, section, offset, s->size, bytes, sizeof(bytes)), *c = &at;
+	uint64_t length, left;
 
 	*unit = (struct cp_dw_unit){ .dwarf = dwarf, .offset = offset, .section = (uint8_t)section, .type = DW_UT_compile };
 	unit->sizes.offset = 4;
@@ -75,13 +89,18 @@ static struct cp_error *read_header(struct cp_dwarf *dwarf, enum cp_dw_section s
 		unit->sizes.offset = 8;
 		length = cp_get64(c);
 	}
-	left = cp_left(c);
+	left = s->size - offset - (uint64_t)(c->at - bytes);
+	if (!c->failed && !length) {
+		unit->end = offset + 4;	/* padding that linkers leave between units */
+		return NULL;
+	}
 	if (c->failed || length > left)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: %s: truncated: the unit at 0x%llx has 0x%llx bytes, 0x%llx are "
 			"left: is the file cut off?", dwarf->image->path, s->name, (unsigned long long)offset,
 			(unsigned long long)length, (unsigned long long)left);
-	unit->end = (uint64_t)(c->at - s->bytes) + length;
-	c->end = c->at + length;
+	unit->end = s->size - left + length;
+	if (length < cp_left(c))
+		c->end = c->at + length;
 	unit->sizes.version = (uint8_t)cp_get16(c);
 	if (unit->sizes.version < 2 || unit->sizes.version > 5)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: %s: the unit at 0x%llx has DWARF version %u; 2 to 5 are known",
@@ -105,52 +124,29 @@ static struct cp_error *read_header(struct cp_dwarf *dwarf, enum cp_dw_section s
 	if (c->failed || (unit->sizes.address != 4 && unit->sizes.address != 8))
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: %s: the unit at 0x%llx: address size %u, or its header is cut off",
 			dwarf->image->path, s->name, (unsigned long long)offset, unit->sizes.address);
-	unit->first = (uint64_t)(c->at - s->bytes);
+	unit->first = offset + (uint64_t)(c->at - bytes);
 	return NULL;
-}
-
-/*
- * A look at the headers of all units brings in most pages of .debug_info: they are given back every so often, else they
- * would be most of what is resident. Pages of a relocatable file may have been written to.
- */
-#define FORGET_EACH ((uint64_t)8 << 20)
-
-static void forget(const struct cp_dwarf *dwarf, const struct cp_dw_bytes *s, uint64_t from, uint64_t to)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t first = ((uintptr_t)s->bytes + from + page - 1) / page * page, last = ((uintptr_t)s->bytes + to) / page * page;
-
-	if (!s->owned && dwarf->image->type != ET_REL && first < last)
-		madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
 static struct cp_error *read_units(struct cp_dwarf *dwarf, enum cp_dw_section section)
 {
 	const struct cp_dw_bytes *s = &dwarf->sections[section];
-	uint64_t at = 0, forgotten = 0;
+	uint64_t at = 0;
 
 	while (at < s->size) {
-		struct cp_cursor c = cp_dwarf_cursor(dwarf, section, at);
 		struct cp_dw_unit *units, unit;
-		struct cp_error *error;
+		struct cp_error *error = read_header(dwarf, section, at, &unit);
 
-		if (s->size - at >= 4 && !cp_read32(s->bytes + at)) {
-			at += 4;	/* padding that linkers leave between units */
-			continue;
-		}
-		error = read_header(dwarf, section, &c, &unit);
 		if (error)
 			return error;
+		at = unit.end;
+		if (!unit.sizes.version)
+			continue;
 		units = cp_grow(dwarf->units, dwarf->unit_count, sizeof(*units));
 		if (!units)
 			return &cp_error_no_memory;
 		dwarf->units = units;
 		units[dwarf->unit_count++] = unit;
-		at = unit.end;
-		if (at - forgotten >= FORGET_EACH) {
-			forget(dwarf, s, forgotten, at);
-			forgotten = at;
-		}
 	}
 	return NULL;
 }

@@ -103,6 +103,13 @@ struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
 /* A cursor at an offset of a section, up to its end. Outside of it: failed at once. */
 struct cp_cursor cp_dwarf_cursor(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset);
 
+/*
+ * A cursor over a copy of up to `size` bytes at an offset, which lies before `end`: for a short look that makes nothing
+ * resident. What it reads must not be pointed to.
+ */
+struct cp_cursor cp_dwarf_peek(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset, uint64_t end,
+	uint8_t *buffer, size_t size);
+
 /* The string at an offset of a string section; NULL: outside. */
 const char *cp_dwarf_text(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset);
 

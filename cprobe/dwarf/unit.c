@@ -90,9 +90,9 @@ static void take_root_attr(struct cp_dw_unit *unit, const struct cp_dw_attr *att
 	}
 }
 
-static struct cp_error *read_root(struct cp_dw_unit *unit)
+/* The cursor is at the root. *in_place: some text lies in the unit itself. */
+static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c, bool *in_place)
 {
-	struct cp_cursor c = cp_unit_cursor(unit, unit->first);
 	struct cp_cursor abbrevs = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, unit->abbrev_offset);
 	const uint8_t *start = abbrevs.at;
 	struct root_texts later = { .name = { .unit = NULL } };
@@ -100,6 +100,7 @@ static struct cp_error *read_root(struct cp_dw_unit *unit)
 	struct cp_abbrev_attr declared;
 	bool children, found;
 
+	*in_place = false;
 	unit->line_offset = unit->str_offsets = unit->addresses = unit->ranges = unit->locations = CP_DW_NONE;
 	if (!code && !c.failed)
 		return NULL;	/* an empty unit */
@@ -117,6 +118,7 @@ static struct cp_error *read_root(struct cp_dw_unit *unit)
 			return cp_unit_corrupt(unit, "attribute 0x%x of its first DIE has form 0x%x and leaves the unit", declared.name,
 				declared.form);
 		take_root_attr(unit, &attr, &later);
+		*in_place |= attr.form == DW_FORM_string;
 	}
 	if (abbrevs.failed)
 		return cp_unit_corrupt(unit, "its abbreviations at 0x%llx are cut off", (unsigned long long)unit->abbrev_offset);
@@ -126,6 +128,23 @@ static struct cp_error *read_root(struct cp_dw_unit *unit)
 	if (later.low_pc.unit && !cp_attr_address(&later.low_pc, &unit->low_pc))
 		unit->low_pc = 0;
 	return NULL;
+}
+
+/* Roots are a few dozen bytes in most files. */
+#define ROOT_LOOK 128
+
+static struct cp_error *read_root(struct cp_dw_unit *unit)
+{
+	uint8_t bytes[ROOT_LOOK];
+	bool in_place;
+	struct cp_error *error = read_root_at(unit,
+		cp_dwarf_peek(unit->dwarf, unit->section, unit->first, unit->end, bytes, sizeof(bytes)), &in_place);
+
+	if (!error && !in_place)
+		return NULL;
+	/* Cut off by the end of the look, or by that of the unit: the unit itself tells. */
+	cp_error_destroy(error);
+	return read_root_at(unit, cp_unit_cursor(unit, unit->first), &in_place);
 }
 
 struct cp_error *cp_unit_root(struct cp_dw_unit *unit)

@@ -45,7 +45,10 @@ static struct cp_error *map_file(const char *path, struct cp_image *image)
 			image->size = (uint64_t)st.st_size;
 		}
 	}
-	close(fd);
+	if (error)
+		close(fd);
+	else
+		image->fd = fd;
 	return error;
 }
 
@@ -291,6 +294,7 @@ struct cp_error *cp_image_open(const char *path, struct cp_image **ret)
 
 	if (!image)
 		return &cp_error_no_memory;
+	image->fd = -1;
 	image->path = strdup(path);
 	error = image->path ? map_file(path, image) : &cp_error_no_memory;
 	if (!error)
@@ -323,6 +327,8 @@ void cp_image_close(struct cp_image *image)
 		return;
 	if (image->data)
 		munmap((void *)(uintptr_t)image->data, image->size);
+	if (image->fd >= 0)
+		close(image->fd);
 	cp_cover_deinit(&image->sections_at);
 	cp_cover_deinit(&image->bytes_at);
 	cp_cover_deinit(&image->memory_at);

@@ -28,6 +28,7 @@ struct cp_image {
 	char *path;
 	const uint8_t *data;	/* the mapping: `size` bytes, owned */
 	uint64_t size;
+	int fd;			/* of the file, open for cp_image_peek() */
 	uint8_t elf_class, osabi;	/* ELFCLASS32 or 64; EI_OSABI */
 	uint16_t type, machine;
 	uint64_t entry;
@@ -42,9 +43,16 @@ struct cp_image {
 	uint64_t undefined;	/* ET_REL: an address of no section, behind them all, for symbols of other files */
 };
 
-/* On success *ret is the caller's until cp_image_close(); no file descriptor stays open. */
+/* On success *ret is the caller's until cp_image_close(). One file descriptor, close-on-exec, stays open with it. */
 struct cp_error *cp_image_open(const char *path, struct cp_image **ret);
 void cp_image_close(struct cp_image *image);
+
+/*
+ * Copy up to `count` of the mapping's bytes from `at` on, without touching the mapping where that can be: a page touched
+ * there brings in its neighbours, which for a look at each of 2000 units makes most of the file resident. How many were
+ * copied: less than count at the end of the file only.
+ */
+size_t cp_image_peek(const struct cp_image *image, const uint8_t *at, void *buffer, size_t count);
 
 /* The bytes of a section, or NULL when it has none in the file (NOBITS). */
 const uint8_t *cp_section_bytes(const struct cp_image *image, const struct cp_section *section);

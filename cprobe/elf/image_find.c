@@ -2,8 +2,24 @@
 /* Finding things in an image: sections, bytes at addresses, notes. Opening and checking it is image.c's. */
 #include <elf.h>
 #include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "elf/image.h"
+
+size_t cp_image_peek(const struct cp_image *image, const uint8_t *at, void *buffer, size_t count)
+{
+	uint64_t offset = (uint64_t)(at - image->data), left = image->size - offset;
+	ssize_t got;
+
+	if (count > left)
+		count = (size_t)left;
+	got = image->relocated ? -1 : pread(image->fd, buffer, count, (off_t)offset);
+	if (got == (ssize_t)count)
+		return count;
+	memcpy(buffer, at, count);
+	return count;
+}
 
 const uint8_t *cp_section_bytes(const struct cp_image *image, const struct cp_section *section)
 {
