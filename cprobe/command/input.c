@@ -99,13 +99,17 @@ static bool read_place(char *name, char *place, char *kind, struct said *said)
 /* NAME FILE:LINE KIND ..., with 0xADDRESS before it or without. */
 static bool read_text(char *line, bool with_address, struct said *said)
 {
-	char *rest = line, *words[4];
+	char *rest = line, *words[4], *patches;
 	size_t count = with_address ? 4 : 3;
 
 	if (!cut_words(&rest, words, count))
 		return false;
 	if ((!with_address || is_hex(words[0])) && read_place(words[count - 3], words[count - 2], words[count - 1], said)) {
 		said->address = with_address ? words[0] : NULL;
+		/* An alternative's instruction runs where it is copied to. */
+		patches = strrchr(rest, ' ');
+		if (with_address && patches && patches >= rest + 3 && !strncmp(patches - 3, "for", 3) && is_hex(patches + 1))
+			said->address = patches + 1;
 		return true;
 	}
 	mend(line, rest);
@@ -166,11 +170,14 @@ static char *bare_type(char *type)
 
 static bool read_json(char *line, struct said *said)
 {
-	struct cp_member members[] = { { "address", &said->address }, { "name", &said->name }, { "file", &said->file },
+	char *patches = NULL;
+	struct cp_member members[] = { { "address", &said->address }, { "patches", &patches }, { "name", &said->name }, { "file", &said->file },
 		{ "line", &said->line }, { "kind", &said->kind }, { "type", &said->type } };
 
 	if (*line != '{' || !cp_object_read(line, members, sizeof(members) / sizeof(*members)))
 		return false;
+	if (patches)
+		said->address = patches;
 	if (said->address && !is_hex(said->address))
 		said->address = NULL;
 	if (said->line && !is_decimal(said->line))

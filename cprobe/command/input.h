@@ -7,7 +7,7 @@
 
 /* What a verb needs of a line. */
 enum cp_part {
-	CP_PART_ADDRESS,	/* "0xADDRESS" */
+	CP_PART_ADDRESS,	/* "0xADDRESS"; of an alternative's instruction, the address that it patches */
 	CP_PART_NAME,		/* without +0xOFFSET; a glob that matches the name */
 	CP_PART_PLACE,		/* "FILE:LINE", FILE a glob that matches the file */
 	CP_PART_TYPE,		/* the path of a type or field; the type of an object where the line has it */

@@ -28,7 +28,7 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	int *status)
 {
 	(void)status;
-	return cp_words_ask(program, options, CP_PART_PLACE, ask, records);
+	return cp_words_ask(program, options, CP_PART_PLACE, ask, NULL, records);
 }
 
 const struct cp_verb cp_verb_line = { .name = "line", .words = "FILE:LINE", .run = run };

@@ -6,6 +6,9 @@
 #include "command/lines.h"
 #include "command/words.h"
 
+/* A list of all functions names thousands that exist only as inlined copies: no symbols. */
+#define UNKNOWN_NAMED 10
+
 struct word {
 	char *text;	/* owned */
 	size_t number;	/* in the order of the input */
@@ -116,6 +119,27 @@ static struct cp_error *read_all(struct words *words, const char *verb, enum cp_
 	return error;
 }
 
+/* The question that all words are part of. */
+struct question {
+	struct cp_program *program;
+	const struct cp_options *options;
+	cp_word_fn *ask;
+	const char *noun;
+	struct cp_records *records;
+	size_t most;		/* unknown words to name */
+	size_t unknown;
+};
+
+static struct cp_error *ask_one(struct question *q, char *word)
+{
+	size_t before = q->records->count;
+	struct cp_error *error = q->ask(q->program, q->options, word, q->records);
+
+	if (!error && q->noun && q->records->count == before && q->unknown++ < q->most)
+		cp_complain("%s: no %s %s", q->options->kernel, q->noun, word);
+	return error;
+}
+
 /* One word's mistake is no reason to leave the others unanswered. */
 static struct cp_error *forgive(struct cp_error *error)
 {
@@ -126,22 +150,33 @@ static struct cp_error *forgive(struct cp_error *error)
 	return NULL;
 }
 
-struct cp_error *cp_words_ask(struct cp_program *program, const struct cp_options *options, enum cp_part part,
-	cp_word_fn *ask, struct cp_records *records)
+static struct cp_error *ask_input(struct question *q, enum cp_part part)
 {
 	struct words words = { NULL, 0, 0 };
-	struct cp_error *error = NULL;
+	struct cp_error *error = read_all(&words, q->options->verb->name, part);
 
-	for (int i = 0; i < options->arg_count && !error; i++)
-		error = ask(program, options, options->args[i], records);
-	if (options->arg_count)
-		return error;
-	error = read_all(&words, options->verb->name, part);
 	drop_repeated(&words);
 	for (size_t i = 0; i < words.count && !error; i++)
-		error = forgive(ask(program, options, words.items[i].text, records));
+		error = forgive(ask_one(q, words.items[i].text));
 	for (size_t i = 0; i < words.count; i++)
 		free(words.items[i].text);
 	free(words.items);
+	if (q->unknown > q->most)
+		cp_complain("%s: no %s: %zu more of the %zu different words", q->options->kernel, q->noun, q->unknown - q->most,
+			words.count);
+	return error;
+}
+
+struct cp_error *cp_words_ask(struct cp_program *program, const struct cp_options *options, enum cp_part part,
+	cp_word_fn *ask, const char *noun, struct cp_records *records)
+{
+	struct question q = { .program = program, .options = options, .ask = ask, .noun = noun, .records = records,
+		.most = options->arg_count ? SIZE_MAX : UNKNOWN_NAMED };
+	struct cp_error *error = NULL;
+
+	if (!options->arg_count)
+		return ask_input(&q, part);
+	for (int i = 0; i < options->arg_count && !error; i++)
+		error = ask_one(&q, options->args[i]);
 	return error;
 }

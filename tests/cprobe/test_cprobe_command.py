@@ -102,6 +102,14 @@ def test_lines_that_are_no_use_are_said_and_passed_over(probe: Cprobe, kernel: P
     assert unknown.returncode == 0 and unknown.stderr.count("no symbol no_such") == 1
 
 
+def test_many_unknown_names_are_counted(probe: Cprobe, kernel: Path) -> None:
+    words = "\n".join(f"no_such_{i}" for i in range(100))
+    done = probe.run("symbol", kernel, stdin=f"{words}\ntsc_freq\n{words}")
+    assert done.returncode == 0 and "tsc_freq" in done.stdout
+    assert done.stderr.count("no symbol no_such_") == 10 and "90 more of the 101 different words" in done.stderr
+    assert probe.run("symbol", kernel, *words.split()).stderr.count("no symbol no_such_") == 100
+
+
 @pytest.mark.parametrize("verb", ["symbol", "line", "type", "symbolize"])
 def test_empty_input_finds_nothing(probe: Cprobe, kernel: Path, verb: str) -> None:
     done = probe.run(verb, kernel, stdin="")

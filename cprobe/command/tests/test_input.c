@@ -71,6 +71,15 @@ static void json(void **state)
 	assert_non_null(part_of("{}", CP_PART_NAME, CP_INPUT_LACKING));
 }
 
+static void alternatives_are_where_they_patch(void **state)
+{
+	(void)state;
+	is("0x0000000000000010 f a.c:7 insn for 0x20", CP_PART_ADDRESS, "0x20");
+	is("0x0000000000000010 f a.c:7 insn in for_0x for 0x20", CP_PART_ADDRESS, "0x20");
+	is("0x0000000000000010 f a.c:7 insn in for", CP_PART_ADDRESS, "0x0000000000000010");
+	is("{\"address\": \"0x10\", \"patches\": \"0x20\"}", CP_PART_ADDRESS, "0x20");
+}
+
 static void names_are_no_globs(void **state)
 {
 	(void)state;
@@ -117,6 +126,7 @@ int main(void)
 		cmocka_unit_test(text),
 		cmocka_unit_test(gdb),
 		cmocka_unit_test(json),
+		cmocka_unit_test(alternatives_are_where_they_patch),
 		cmocka_unit_test(names_are_no_globs),
 		cmocka_unit_test(everything_else_is_a_word),
 		cmocka_unit_test(nesting_is_bounded),

@@ -1,0 +1,126 @@
+"""Memory that runs out, at each allocation in turn: a message and exit status 3, or the whole right answer."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cprobe_kit import Build, Cprobe, nm
+from cprobe_kernels import SOURCES
+
+#: Of a question with more allocations than twice this, so many are failed one by one and then as many, spread out.
+FIRST = 120
+LIMIT = "out of memory"
+#: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of the kernel's.
+QUESTIONS = ["info", "info --format json", "list", "list --format json", "list --file tsc.c", "list --func lapic_*",
+             "find --insn cpuid,rdtsc", "find --insn hlt --format json", "find --message TSC_not_initialized",
+             "find --message calibration_failed --format json", "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin",
+             "symbol l* --format json", "type u_int", "type --format json u_int", "symbolize ADDRESS 0x10",
+             "symbolize --inlines --format json ADDRESS", "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12",
+             "symbolize < ADDRESS junk 0x10 FUNCTION", "list --format gdb"]
+
+
+class Rationed:
+    """cprobe with a failing malloc."""
+
+    def __init__(self, probe: Cprobe, library: Path, count: Path) -> None:
+        self.probe = probe
+        self.library = library
+        self.count = count
+
+    def run(self, words: Sequence[str | Path], stdin: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self.probe.path, *words], input=stdin, capture_output=True, text=True, timeout=60,
+                              errors="surrogateescape", check=False,
+                              env={**os.environ, "LD_PRELOAD": str(self.library), **environment})
+
+    def allocations(self, words: Sequence[str | Path], stdin: str) -> int:
+        self.run(words, stdin, FAIL_COUNT=str(self.count))
+        return int(self.count.read_text())
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("failing_malloc.c is for glibc")
+    path = tmp_path_factory.mktemp("malloc") / "failing_malloc.so"
+    source = Path(__file__).with_name("failing_malloc.c")
+    subprocess.run(["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-attributes", "-shared", "-fPIC", "-fno-builtin",
+                    source, "-o", path], check=True, timeout=60)
+    return path
+
+
+@pytest.fixture
+def rationed(probe: Cprobe, library: Path, tmp_path: Path) -> Rationed:
+    if b"__asan_init" in probe.path.read_bytes():
+        pytest.skip("cprobe is built with AddressSanitizer, which has a malloc of its own")
+    return Rationed(probe, library, tmp_path / "count")
+
+
+def asked(question: str, kernel: Path) -> tuple[list[str | Path], str]:
+    """The command's words and its standard input."""
+    symbols = nm(kernel)
+    address = symbols["lapic_init"] + 4
+    text = question.replace("ADDRESS", hex(address))
+    text = text.replace("FUNCTION", f"0x{address:016x}~lapic_init+0x4~x86/local_apic.c:30~function")
+    command, _, stdin = text.partition(" < ")
+    words = [word.replace("_not_", " not ").replace("_failed", " failed") for word in command.split()]
+    return [words[0], kernel, *words[1:]], "\n".join(stdin.split()).replace("~", " ")
+
+
+def numbers(total: int, every: bool) -> list[int]:
+    if every or total <= 2 * FIRST:
+        return list(range(1, total + 1))
+    step = (total - FIRST) / FIRST
+    return [*range(1, FIRST + 1), *(int(FIRST + (i + 1) * step) for i in range(FIRST))]
+
+
+def wrong(done: subprocess.CompletedProcess[str], good: subprocess.CompletedProcess[str]) -> str:
+    """What is wrong with the outcome of a run that had too little memory; "" if nothing is."""
+    if done.returncode == 3:
+        return "" if re.search(f"{LIMIT}|Cannot allocate memory", done.stderr) else "status 3 without its reason"
+    if done.returncode != good.returncode:
+        return f"status {done.returncode}"
+    return "" if done.stdout == good.stdout else "another answer, and no complaint"
+
+
+@pytest.fixture(params=["small", "compressed", "guest"])
+def kernel(build_elf: Build, guest: Path, request: pytest.FixtureRequest) -> Path:
+    """A small kernel, with compressed DWARF too, and the reference guest with its DWARF in another file."""
+    if request.param == "guest":
+        return guest
+    return build_elf(SOURCES, ["-O2", "-g", *(["-gz"] if request.param == "compressed" else [])])
+
+
+@pytest.mark.parametrize("variant", ["once", "from then on"])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_allocation_may_fail(rationed: Rationed, kernel: Path, request: pytest.FixtureRequest, question: str,
+                                   variant: str) -> None:
+    if kernel.name == "clockguest":
+        request.applymarker(pytest.mark.xfail(strict=False, reason="elf/debugfile.c: a debug file for which memory is "
+                                              "lacking (realpath, mmap) counts as one that is not there"))
+    words, stdin = asked(question, kernel)
+    good = rationed.run(words, stdin)
+    assert good.returncode in (0, 1), good.stderr
+    total = rationed.allocations(words, stdin)
+    assert total > 5
+    failures = []
+    for number in numbers(total, bool(request.config.getoption("--long"))):
+        more = {"FAIL_ON": "1"} if variant != "once" else {}
+        done = rationed.run(words, stdin, FAIL_AT=str(number), **more)
+        fault = wrong(done, good)
+        if fault:
+            failures.append(f"allocation {number} of {total}: {fault}: {done.stderr[-300:].strip()}")
+    assert not failures, f"{len(failures)} outcomes\n" + "\n".join(failures[:20])
+
+
+def test_failing_malloc_fails(rationed: Rationed, build_elf: Build) -> None:
+    """Else the test above would test nothing."""
+    words, stdin = asked("list", build_elf(SOURCES, ["-O2", "-g"]))
+    assert rationed.run(words, stdin, FAIL_AT="1", FAIL_ON="1").returncode == 3
+    statuses = {rationed.run(words, stdin, FAIL_AT=str(number)).returncode for number in range(1, 60)}
+    assert 3 in statuses
