@@ -82,7 +82,7 @@ static struct cp_error *wrong_size(const struct packed *p, uint64_t real, bool m
 
 static struct cp_error *bad_data(const struct packed *p, const char *what)
 {
-	return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: its 0x%llx compressed bytes, which claim to become 0x%llx, "
+	return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: its 0x%llx compressed bytes, said to become 0x%llx, "
 		"are damaged: %s", p->image->path, p->section->name, (unsigned long long)p->size,
 		(unsigned long long)p->claimed, what);
 }
@@ -151,8 +151,8 @@ static struct cp_error *unpack(const struct packed *p, uint8_t **ret)
 	uint8_t *out;
 
 	if (p->type != ELFCOMPRESS_ZLIB && p->type != ELFCOMPRESS_ZSTD)
-		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: section %s: compression type %u is unknown, known are zlib (1) "
-			"and zstd (2): objcopy --decompress-debug-sections makes a file without", p->image->path, p->section->name,
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: section %s: compression type %u is unknown, known are zlib "
+			"(1) and zstd (2): objcopy --decompress-debug-sections makes a file without", p->image->path, p->section->name,
 			p->type);
 #ifndef CPROBE_ZSTD
 	if (p->type == ELFCOMPRESS_ZSTD)

@@ -13,8 +13,8 @@ static struct cp_error *place(struct cp_image *image, size_t index, uint64_t lim
 	uint64_t align = s->align ? s->align : 1, start;
 
 	if ((align & (align - 1)) || align > GREATEST_ALIGN)
-		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: alignment 0x%llx is no power of two of at most 0x%llx",
-			image->path, index, (unsigned long long)align, GREATEST_ALIGN);
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: alignment 0x%llx is no power of two of at most "
+			"0x%llx", image->path, index, (unsigned long long)align, GREATEST_ALIGN);
 	start = (*end + align - 1) & -align;
 	if (start > limit || s->size > limit - start)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: 0x%llx bytes behind the 0x%llx of those before it "

@@ -111,7 +111,8 @@ static struct cp_error *open_table(const struct cp_image *image, const struct cp
 
 	*t = (struct table){ .image = image, .section = section, .bytes = image->data + section->offset, .wide = wide,
 		.has_addend = has_addend };
-	t->entry = has_addend ? wide ? sizeof(Elf64_Rela) : sizeof(Elf32_Rela) : wide ? sizeof(Elf64_Rel) : sizeof(Elf32_Rel);
+	t->entry = has_addend ? (wide ? sizeof(Elf64_Rela) : sizeof(Elf32_Rela)) :
+		wide ? sizeof(Elf64_Rel) : sizeof(Elf32_Rel);
 	t->count = section->size / t->entry;
 	if (section->entsize != t->entry)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: entry size %llu, a relocation has %zu bytes",
@@ -163,8 +164,8 @@ static struct cp_error *symbol_value(const struct table *t, size_t relocation, u
 	else if (section >= SHN_LORESERVE)
 		section = SHN_UNDEF;	/* SHN_ABS and the like: a value of no section */
 	if (section >= image->section_count)
-		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: relocation %zu: its symbol %u is in section %u of %zu",
-			image->path, section_index(image, t->section), relocation, index, section, image->section_count);
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: relocation %zu: its symbol %u is in section %u of "
+			"%zu", image->path, section_index(image, t->section), relocation, index, section, image->section_count);
 	if (image->type == ET_REL && section && (image->sections[section].flags & SHF_ALLOC))
 		value += image->sections[section].address;
 	*ret = value;
@@ -351,8 +352,8 @@ struct cp_error *cp_image_relocate(struct cp_image *image)
 	total = choose_tables(image);
 	/* Tables that share their bytes would cost as many times the file's size as there are sections. */
 	if (total > image->size)
-		return cp_error_create(CP_ERROR_CORRUPT, "%s: sections of relocations claim 0x%llx bytes and more, the file has "
-			"0x%llx", image->path, (unsigned long long)total, (unsigned long long)image->size);
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: sections of relocations claim 0x%llx bytes and more, the file "
+			"has 0x%llx", image->path, (unsigned long long)total, (unsigned long long)image->size);
 	if (!total)
 		return NULL;
 	if (mprotect((void *)(uintptr_t)image->data, image->size, PROT_READ | PROT_WRITE))

@@ -194,7 +194,8 @@ static void lies_of_compressed_sections_are_named(void **state)
 		p = pack(types[i], 1001, 1000);
 		assert_error(contents(".debug_x", SHF_COMPRESSED, &p, out, &size), CP_ERROR_CORRUPT, "0x3e9", "");
 		p = pack(types[i], 999, 1000);
-		assert_error(contents(".debug_x", SHF_COMPRESSED, &p, out, &size), CP_ERROR_CORRUPT, "0x3e7", "more than 0x3e7");
+		assert_error(contents(".debug_x", SHF_COMPRESSED, &p, out, &size), CP_ERROR_CORRUPT, "0x3e7",
+			"more than 0x3e7");
 		p = pack(types[i], 0, 1000);
 		assert_error(contents(".debug_x", SHF_COMPRESSED, &p, out, &size), CP_ERROR_CORRUPT, "0x0", "more than 0x0");
 		p = pack(types[i], 1ull << 40, 1000);
