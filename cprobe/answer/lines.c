@@ -47,22 +47,27 @@ static struct cp_error *one_group(void *context, size_t worker, size_t item)
 	const struct cp_dw_lines *lines;
 	struct cp_error *error = cp_unit_lines(group->unit, &lines);
 	struct cp_dw_rows rows;
+	bool more;
 
 	(void)worker;
 	if (error || !lines)
 		return error;
 	if (!cp_dwarf_charge(group->unit->dwarf, (uint64_t)(lines->end - lines->program)))
 		return cp_dwarf_overspent(group->unit->dwarf);
-	for (cp_rows_begin(lines, &rows); cp_rows_next(&rows);) {
-		if (last.end || rows.row.address < last.address) {
+	cp_rows_begin(lines, &rows);
+	for (;; last = rows.row) {
+		if (last.end) {
+			more = cp_rows_next(&rows);
 			next = lower(job, group, rows.row.address);
 		} else {
-			for (; next < end && job->keys[next].key < rows.row.address; next++) {
+			more = cp_rows_above(&rows, next < end ? job->keys[next].key : UINT64_MAX, &last);
+			for (; more && next < end && job->keys[next].key < rows.row.address; next++) {
 				job->files[next] = last.file;
 				job->lines[job->keys[next].index].line = last.line;
 			}
 		}
-		last = rows.row;
+		if (!more)
+			break;
 	}
 	return rows.c.failed ? cp_unit_corrupt(group->unit, "its line program is malformed or cut off") : NULL;
 }

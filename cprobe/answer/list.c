@@ -40,10 +40,9 @@ static struct cp_error *cover_of_units(struct cp_dw_unit *const *units, size_t c
 	for (size_t i = 0; i < count && *known && !error; i++) {
 		struct cp_ranges ranges;
 		uint64_t low, high;
-		struct cp_die root;
 
-		error = cp_unit_prepare(units[i]);
-		*known = !error && cp_die_root(units[i], &root) && cp_ranges_of(&root, &ranges);
+		error = cp_unit_root(units[i]);
+		*known = !error && cp_ranges_begin(&units[i]->extent, &ranges);
 		while (*known && !error && cp_ranges_next(&ranges, &low, &high)) {
 			struct cp_span *grown = cp_grow(spans, span_count, sizeof(*spans));
 

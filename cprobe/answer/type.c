@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/radix.h"
 #include "base/record.h"
 #include "base/work.h"
 #include "dwarf/types.h"
@@ -166,17 +167,32 @@ static int compare_dies(const void *left, const void *right)
 	return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-/* Was the same layout met before this one? */
-static bool is_again(const struct definitions *all, size_t index)
+/* Keep the first definition of each layout. */
+static struct cp_error *drop_repeated(struct definitions *all)
 {
-	for (size_t i = 0; i < index; i++) {
-		if (all->items[i].print == all->items[index].print)
-			return true;
+	struct cp_keyed *keys = malloc((all->count + 1) * sizeof(*keys));
+	size_t kept = 0;
+
+	for (size_t i = 0; keys && i < all->count; i++)
+		keys[i] = (struct cp_keyed){ all->items[i].print, i };
+	if (!keys || !cp_radix_sort(keys, all->count)) {
+		free(keys);
+		return &cp_error_no_memory;
 	}
-	return false;
+	for (size_t i = 1; i < all->count; i++) {
+		if (keys[i].key == keys[i - 1].key)
+			all->items[keys[i].index].die.unit = NULL;	/* the sort is stable: a later one */
+	}
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->items[i].die.unit)
+			all->items[kept++] = all->items[i];
+	}
+	all->count = kept;
+	free(keys);
+	return NULL;
 }
 
-/* All definitions of the name, in the order of the file. */
+/* All different definitions of the name, in the order of the file. */
 static struct cp_error *find_definitions(struct cp_dwarf *dwarf, const char *name, struct definitions *ret)
 {
 	struct search *s = calloc(1, sizeof(*s));
@@ -209,6 +225,11 @@ static struct cp_error *find_definitions(struct cp_dwarf *dwarf, const char *nam
 	}
 	if (all.count)
 		qsort(all.items, all.count, sizeof(*all.items), compare_dies);
+	error = drop_repeated(&all);
+	if (error) {
+		free(all.items);
+		return error;
+	}
 	*ret = all;
 	return NULL;
 }
@@ -497,7 +518,7 @@ struct cp_error *cp_find_type(struct cp_program *program, const char *path, stru
 	name[length] = 0;
 	error = find_definitions(program->dwarf, name, &all);
 	for (size_t i = 0; !error && i < all.count; i++)
-		error = is_again(&all, i) ? NULL : add_definition(&l, name, own, own + length, &all.items[i].die);
+		error = add_definition(&l, name, own, own + length, &all.items[i].die);
 	free(all.items);
 	return error;
 }

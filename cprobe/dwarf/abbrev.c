@@ -56,8 +56,11 @@ int cp_form_size(uint16_t form, struct cp_dw_sizes sizes)
 	}
 }
 
+#define KNOWN_FORMS (DW_FORM_addrx4 + 1)
+
 /* The lists grow side by side; the arena gets them when they are whole. */
 struct building {
+	int8_t form_sizes[KNOWN_FORMS];
 	struct cp_abbrev *items;
 	struct cp_abbrev_attr *attrs;
 	struct cp_abbrev_step *steps;
@@ -93,14 +96,14 @@ static bool read_attrs(struct building *b, struct cp_cursor *c, struct cp_dw_siz
 			cp_fail(c);
 			return false;
 		}
+		size = form < KNOWN_FORMS ? b->form_sizes[form] : cp_form_size((uint16_t)form, sizes);
 		attrs = cp_grow(b->attrs, b->attr_count, sizeof(*attrs));
 		if (!attrs)
 			return false;
 		b->attrs = attrs;
-		attrs[b->attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form,
+		attrs[b->attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form, (int8_t)size,
 			form == DW_FORM_implicit_const ? cp_get_sleb(c) : 0 };
 		abbrev->attr_count++;
-		size = cp_form_size((uint16_t)form, sizes);
 		if (name == DW_AT_sibling && from_start && size > 0) {
 			abbrev->sibling_form = (uint16_t)form;
 			abbrev->sibling_at = (uint16_t)fixed;
@@ -155,12 +158,14 @@ static void *keep(struct cp_arena *arena, const void *items, size_t count, size_
 
 bool cp_abbrevs_read(struct cp_arena *arena, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrevs *ret)
 {
-	struct building b = { 0 };
+	struct building b = { .items = NULL };
 	struct cp_abbrev *items = NULL;
 	const struct cp_abbrev_attr *attrs = NULL;
 	const struct cp_abbrev_step *steps = NULL;
 	bool sorted = true;
 
+	for (uint16_t form = 0; form < KNOWN_FORMS; form++)
+		b.form_sizes[form] = (int8_t)cp_form_size(form, sizes);
 	if (read_table(&b, c, sizes)) {
 		items = keep(arena, b.items, b.count, sizeof(*items));
 		attrs = keep(arena, b.attrs, b.attr_count, sizeof(*attrs));
@@ -254,7 +259,7 @@ bool cp_abbrev_seek(struct cp_cursor *c, uint64_t code, uint64_t *tag, bool *chi
 	}
 }
 
-bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_abbrev_attr *ret)
+bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev_attr *ret)
 {
 	uint64_t name = cp_get_uleb(c), form = cp_get_uleb(c);
 
@@ -264,5 +269,6 @@ bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_abbrev_attr *ret)
 		cp_fail(c);
 	ret->name = (uint16_t)name;
 	ret->form = (uint16_t)form;
+	ret->size = (int8_t)cp_form_size(ret->form, sizes);
 	return !c->failed && (name || form);
 }

@@ -15,6 +15,7 @@ struct cp_dw_sizes {
 
 struct cp_abbrev_attr {
 	uint16_t name, form;		/* DW_AT_*, DW_FORM_* */
+	int8_t size;			/* bytes of a value, cp_form_size() */
 	int64_t implicit;		/* the value of DW_FORM_implicit_const */
 };
 
@@ -70,7 +71,7 @@ static inline const struct cp_abbrev *cp_abbrev_find(const struct cp_abbrevs *ta
  * cp_abbrev_next_attr() gives one after the other until it is false.
  */
 bool cp_abbrev_seek(struct cp_cursor *c, uint64_t code, uint64_t *tag, bool *children);
-bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_abbrev_attr *ret);
+bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev_attr *ret);
 
 /* Bytes of a value of the form; -1: its size lies in the data, or the form is not known. */
 int cp_form_size(uint16_t form, struct cp_dw_sizes sizes);

@@ -99,12 +99,11 @@ static struct cp_error *read_all(struct cp_address_map *map)
 	map->is_complete = true;
 	for (size_t i = 0; i < map->dwarf->info_count; i++) {
 		struct cp_dw_unit *unit = &map->dwarf->units[i];
-		struct cp_error *error = cp_unit_prepare(unit);
+		struct cp_error *error = cp_unit_root(unit);
 		struct cp_ranges ranges;
 		uint64_t low, high;
-		struct cp_die root;
 
-		if (!error && cp_die_root(unit, &root) && cp_ranges_of(&root, &ranges)) {
+		if (!error && cp_ranges_begin(&unit->extent, &ranges)) {
 			while (!error && cp_ranges_next(&ranges, &low, &high))
 				error = add_range(map, unit, low, high);
 		}

@@ -6,18 +6,15 @@
 /* An instance of an instance of a declaration: three, and some more for what compilers may come up with. */
 #define MAX_ORIGINS 8
 
-bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared, struct cp_cursor *c,
-	struct cp_dw_attr *ret)
+/* Forms whose size lies in the data, those without data, and those that no other has the size of. */
+bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c, struct cp_dw_attr *ret)
 {
 	uint64_t form = declared->form;
+	const uint8_t *start;
 
 	for (int depth = 0; form == DW_FORM_indirect && depth < 4; depth++)
 		form = cp_get_uleb(c);
-	ret->unit = unit;
-	ret->name = declared->name;
 	ret->form = (uint16_t)form;
-	ret->value = 0;
-	ret->bytes = NULL;
 	switch (form) {
 	case DW_FORM_implicit_const:
 		ret->value = (uint64_t)declared->implicit;
@@ -34,17 +31,15 @@ bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared
 	case DW_FORM_GNU_addr_index:
 	case DW_FORM_GNU_str_index:
 		ret->value = cp_get_uleb(c);
-		break;
+		return !c->failed;
 	case DW_FORM_sdata:
 		ret->value = (uint64_t)cp_get_sleb(c);
-		break;
-	case DW_FORM_string: {
-		const uint8_t *start = c->at;
-
+		return !c->failed;
+	case DW_FORM_string:
+		start = c->at;
 		ret->bytes = (const uint8_t *)cp_get_string(c);
 		ret->value = (uint64_t)(c->at - start);
-		break;
-	}
+		return !c->failed;
 	case DW_FORM_block1:
 		ret->value = cp_get8(c);
 		break;
@@ -64,27 +59,20 @@ bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared
 	case DW_FORM_strx3:
 	case DW_FORM_addrx3:
 		ret->value = cp_get24(c);
-		break;
+		return !c->failed;
 	default: {
-		int size = cp_form_size((uint16_t)form, unit->sizes);
+		int size = form <= UINT16_MAX ? cp_form_size((uint16_t)form, ret->unit->sizes) : -1;
 
-		if (size < 0 || form > UINT16_MAX) {
+		if (size < 0) {
 			cp_fail(c);
 			return false;
 		}
 		ret->value = cp_get_sized(c, (unsigned int)size);
+		return !c->failed;
 	}
 	}
-	switch (form) {
-	case DW_FORM_block1:
-	case DW_FORM_block2:
-	case DW_FORM_block4:
-	case DW_FORM_block:
-	case DW_FORM_exprloc:
-	case DW_FORM_data16:
-		ret->bytes = c->at;
-		cp_skip(c, ret->value);
-	}
+	ret->bytes = c->at;
+	cp_skip(c, ret->value);
 	return !c->failed;
 }
 
@@ -240,45 +228,27 @@ bool cp_attr_ref(const struct cp_dw_attr *attr, struct cp_die *ret)
 	}
 }
 
-bool cp_die_read(struct cp_dw_unit *unit, struct cp_cursor *c, struct cp_die *ret)
+/* A value of a form whose size lies in the data. */
+void cp_form_skip(const struct cp_die *die, uint16_t form, struct cp_cursor *c)
 {
-	uint64_t code;
+	struct cp_abbrev_attr declared = { .form = form, .size = -1 };
+	struct cp_dw_attr unused;
 
-	ret->unit = unit;
-	ret->offset = (uint64_t)(c->at - unit->dwarf->sections[unit->section].bytes);
-	code = cp_get_uleb(c);
-	ret->abbrev = code ? cp_abbrev_find(&unit->table->abbrevs, code) : NULL;
-	ret->attrs = c->at;
-	if (code && !ret->abbrev)
-		cp_fail(c);
-	return ret->abbrev != NULL;
-}
-
-void cp_die_skip_attrs(const struct cp_die *die, struct cp_cursor *c)
-{
-	for (const struct cp_abbrev_step *step = die->abbrev->steps;; step++) {
-		struct cp_abbrev_attr declared = { .form = step->form };
-		struct cp_dw_attr unused;
-
-		cp_skip(c, step->fixed);
-		switch (step->form) {
-		case 0:
-			return;
-		case DW_FORM_udata:
-		case DW_FORM_sdata:
-		case DW_FORM_ref_udata:
-		case DW_FORM_strx:
-		case DW_FORM_addrx:
-		case DW_FORM_loclistx:
-		case DW_FORM_rnglistx:
-			cp_skip_leb(c);
-			break;
-		case DW_FORM_exprloc:
-			cp_skip(c, cp_get_uleb(c));
-			break;
-		default:
-			cp_attr_read(die->unit, &declared, c, &unused);
-		}
+	switch (form) {
+	case DW_FORM_udata:
+	case DW_FORM_sdata:
+	case DW_FORM_ref_udata:
+	case DW_FORM_strx:
+	case DW_FORM_addrx:
+	case DW_FORM_loclistx:
+	case DW_FORM_rnglistx:
+		cp_skip_leb(c);
+		break;
+	case DW_FORM_exprloc:
+		cp_skip(c, cp_get_uleb(c));
+		break;
+	default:
+		cp_attr_read(die->unit, &declared, c, &unused);
 	}
 }
 
@@ -292,7 +262,7 @@ static const uint8_t *sibling_of(const struct cp_die *die, const struct cp_curso
 	uint64_t offset;
 
 	if (die->abbrev->sibling_form) {
-		const struct cp_abbrev_attr declared = { .form = die->abbrev->sibling_form };
+		const struct cp_abbrev_attr declared = { .form = die->abbrev->sibling_form, .size = -1 };
 
 		cp_skip(&at, die->abbrev->sibling_at);
 		if (!cp_attr_read(die->unit, &declared, &at, &attr))
@@ -308,7 +278,7 @@ static const uint8_t *sibling_of(const struct cp_die *die, const struct cp_curso
 	return target > c->at && target <= c->end ? target : NULL;
 }
 
-void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
+void cp_die_skip_tree(const struct cp_die *die, struct cp_cursor *c)
 {
 	struct cp_die at = *die;
 	size_t depth = 0;

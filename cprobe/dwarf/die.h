@@ -16,16 +16,42 @@ struct cp_die {
 	const uint8_t *attrs;		/* where its values begin */
 };
 
-struct cp_dw_attr {
-	struct cp_dw_unit *unit;
-	uint16_t name, form;		/* DW_AT_*; DW_FORM_* after DW_FORM_indirect is resolved */
-	uint64_t value;			/* number, offset or index; of a block or inline string: its length */
-	const uint8_t *bytes;		/* of a block or an inline string */
-};
+/* The rest of cp_attr_read(): forms that are not just so many bytes. */
+bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c, struct cp_dw_attr *ret);
 
-/* Read a value; the cursor moves behind it. False: unknown form, or it leaves the unit. */
-bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared, struct cp_cursor *c,
-	struct cp_dw_attr *ret);
+/*
+ * Read a value; the cursor moves behind it. False: unknown form, or it leaves the unit. Here and below, what walks over
+ * millions of DIEs call is in the header.
+ */
+static inline bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared, struct cp_cursor *c,
+	struct cp_dw_attr *ret)
+{
+	const uint8_t *p = c->at;
+
+	ret->unit = unit;
+	ret->name = declared->name;
+	ret->form = declared->form;
+	if (declared->size <= 0 || (uint64_t)declared->size > cp_left(c))
+		return cp_attr_read_odd(declared, c, ret);
+	switch (declared->size) {
+	case 1:
+		ret->value = *p;
+		break;
+	case 2:
+		ret->value = cp_read16(p);
+		break;
+	case 4:
+		ret->value = cp_read32(p);
+		break;
+	case 8:
+		ret->value = cp_read64(p);
+		break;
+	default:
+		return cp_attr_read_odd(declared, c, ret);
+	}
+	c->at = p + declared->size;
+	return true;
+}
 
 /* The value, if its form is of that class and leads somewhere. */
 const char *cp_attr_string(const struct cp_dw_attr *attr);			/* NULL: it is none */
@@ -40,16 +66,44 @@ bool cp_attr_is_constant(const struct cp_dw_attr *attr);			/* a number that is n
 bool cp_unit_indexed_address(const struct cp_dw_unit *unit, uint64_t index, uint64_t *ret);
 
 /* The DIE at the cursor, which moves to its values. False: a null entry (the end of siblings), or c->failed. */
-bool cp_die_read(struct cp_dw_unit *unit, struct cp_cursor *c, struct cp_die *ret);
+static inline bool cp_die_read(struct cp_dw_unit *unit, struct cp_cursor *c, struct cp_die *ret)
+{
+	uint64_t code;
+
+	ret->unit = unit;
+	ret->offset = (uint64_t)(c->at - unit->dwarf->sections[unit->section].bytes);
+	code = cp_get_uleb(c);
+	ret->abbrev = code ? cp_abbrev_find(&unit->table->abbrevs, code) : NULL;
+	ret->attrs = c->at;
+	if (code && !ret->abbrev)
+		cp_fail(c);
+	return ret->abbrev != NULL;
+}
 
 /* Pass over the values of a DIE, the cursor being at them. */
-void cp_die_skip_attrs(const struct cp_die *die, struct cp_cursor *c);
+void cp_form_skip(const struct cp_die *die, uint16_t form, struct cp_cursor *c);
+static inline void cp_die_skip_attrs(const struct cp_die *die, struct cp_cursor *c)
+{
+	const struct cp_abbrev_step *step = die->abbrev->steps;
+
+	for (cp_skip(c, step->fixed); step->form; cp_skip(c, step->fixed)) {
+		cp_form_skip(die, step->form, c);
+		step++;
+	}
+}
 
 /*
  * Pass over the DIE and all below it, the cursor being at its values: by DW_AT_sibling where there is one. The cursor
  * always moves forward.
  */
-void cp_die_skip(const struct cp_die *die, struct cp_cursor *c);
+void cp_die_skip_tree(const struct cp_die *die, struct cp_cursor *c);
+static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
+{
+	if (die->abbrev->children)
+		cp_die_skip_tree(die, c);
+	else
+		cp_die_skip_attrs(die, c);
+}
 
 /* The DIE at an offset of the unit's section. */
 bool cp_die_at(struct cp_dw_unit *unit, uint64_t offset, struct cp_die *ret);

@@ -37,6 +37,20 @@ struct cp_dw_bytes {
 #define CP_DW_NONE UINT64_MAX		/* an offset that is not given */
 
 struct cp_dw_lines;
+struct cp_dw_unit;
+
+/* The value of an attribute; see die.h. */
+struct cp_dw_attr {
+	struct cp_dw_unit *unit;
+	uint16_t name, form;		/* DW_AT_*; DW_FORM_* after DW_FORM_indirect is resolved */
+	uint64_t value;			/* number, offset or index; of a block or inline string: its length */
+	const uint8_t *bytes;		/* of a block or an inline string */
+};
+
+/* Where the addresses of a DIE are told; see ranges.h. */
+struct cp_dw_extent {
+	struct cp_dw_attr low, high, ranges;	/* unit NULL: the DIE has not got it */
+};
 
 /* An abbreviation table; units may share one. */
 struct cp_dw_table {
@@ -61,6 +75,7 @@ struct cp_dw_unit {
 	uint16_t tag;
 	const char *name, *folder, *producer;	/* DW_AT_name, DW_AT_comp_dir; NULL: not given */
 	uint64_t line_offset;		/* of its line table; CP_DW_NONE */
+	struct cp_dw_extent extent;
 	uint64_t low_pc;		/* what its ranges and locations are relative to */
 	uint64_t str_offsets, addresses, ranges, locations;	/* bases, DWARF 5 section 7.26 to 7.29 */
 

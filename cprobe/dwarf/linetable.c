@@ -204,12 +204,30 @@ static void reset(struct cp_dw_rows *rows)
 	rows->operation = 0;
 }
 
+/* Section 6.2.5.1: what each special opcode does, without dividing each time. */
+static void make_steps(struct cp_dw_rows *rows)
+{
+	const struct cp_dw_lines *lines = rows->lines;
+	unsigned int advance = 0, step = 0;
+
+	for (unsigned int opcode = lines->opcode_base; opcode < 256 && lines->line_range; opcode++) {
+		rows->advances[opcode] = (uint8_t)advance;
+		rows->steps[opcode] = (int16_t)(lines->line_base + (int)step);
+		if (++step == lines->line_range) {
+			step = 0;
+			advance++;
+		}
+	}
+}
+
 void cp_rows_begin(const struct cp_dw_lines *lines, struct cp_dw_rows *ret)
 {
 	ret->lines = lines;
 	ret->c = (struct cp_cursor){ lines->program, lines->end, lines->program > lines->end };
-	if (ret->c.failed)
-		ret->c.at = ret->c.end;
+	/* Nothing can be said of special opcodes that make no steps; compilers always have some. */
+	if (ret->c.failed || !lines->line_range)
+		cp_fail(&ret->c);
+	make_steps(ret);
 	reset(ret);
 }
 
@@ -307,18 +325,53 @@ bool cp_rows_next(struct cp_dw_rows *rows)
 		uint8_t opcode = *c->at++;
 
 		if (opcode >= lines->opcode_base) {
-			unsigned int adjusted = opcode - lines->opcode_base;
-
-			if (!lines->line_range) {
-				cp_fail(c);
-				break;
-			}
-			advance(rows, adjusted / lines->line_range);
-			rows->row.line += (uint32_t)(lines->line_base + (int)(adjusted % lines->line_range));
+			advance(rows, rows->advances[opcode]);
+			rows->row.line += (uint32_t)rows->steps[opcode];
 			return true;
 		}
 		if (opcode ? standard(rows, opcode) : extended(rows))
 			return !c->failed;
 	}
 	return false;
+}
+
+bool cp_rows_above(struct cp_dw_rows *rows, uint64_t address, struct cp_dw_row *last)
+{
+	const struct cp_dw_lines *lines = rows->lines;
+	const uint8_t least = lines->least_length, base = lines->opcode_base;
+
+	while (lines->most_operations == 1 && !rows->row.end) {
+		/* Runs of special opcodes, which are most of a program, with all state in registers. */
+		const uint8_t *at = rows->c.at, *end = rows->c.end, *start = at;
+		uint64_t here = rows->row.address;
+		uint32_t line = rows->row.line;
+		uint64_t before = here;
+		uint32_t line_before = line;
+		bool made;
+
+		while (at < end && *at >= base && here <= address) {
+			before = here;
+			line_before = line;
+			here += (uint64_t)rows->advances[*at] * least;
+			line += (uint32_t)rows->steps[*at];
+			at++;
+		}
+		if (at - start > 1 || (at > start && here <= address)) {
+			*last = rows->row;
+			last->address = here > address ? before : here;
+			last->line = here > address ? line_before : line;
+		}
+		rows->c.at = at;
+		rows->row.address = here;
+		rows->row.line = line;
+		if (at > start && here > address)
+			return true;
+		if (at == end)
+			return false;
+		made = cp_rows_next(rows);
+		if (!made || rows->row.end || rows->row.address > address)
+			return made;
+		*last = rows->row;
+	}
+	return cp_rows_next(rows);
 }

@@ -39,11 +39,19 @@ struct cp_dw_rows {
 	struct cp_cursor c;
 	struct cp_dw_row row;		/* the registers, and after a step the row that was made */
 	unsigned int operation;
+	uint8_t advances[256];		/* by special opcode: operations */
+	int16_t steps[256];		/* and lines */
 };
 
 void cp_rows_begin(const struct cp_dw_lines *lines, struct cp_dw_rows *ret);
 
 /* Run until the next row: false at the end of the program, with rows->c.failed when it is malformed. */
 bool cp_rows_next(struct cp_dw_rows *rows);
+
+/*
+ * The same, but rows at or below `address` are passed over, up to the end of the sequence: *last is set to the one
+ * before the row that was made, if there was one.
+ */
+bool cp_rows_above(struct cp_dw_rows *rows, uint64_t address, struct cp_dw_row *last);
 
 #endif

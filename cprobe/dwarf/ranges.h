@@ -5,11 +5,6 @@
 
 #include "dwarf/die.h"
 
-/* Where the ranges of a DIE come from, in raw attributes: what a walk over DIEs has read already. */
-struct cp_dw_extent {
-	struct cp_dw_attr low, high, ranges;	/* unit NULL: the DIE has not got it */
-};
-
 struct cp_ranges {
 	struct cp_dw_unit *unit;
 	struct cp_cursor list;			/* of the rest of it */
@@ -18,7 +13,7 @@ struct cp_ranges {
 	bool has_list, has_one;
 };
 
-/* Begin. False: the DIE covers nothing, or the list cannot be read. */
+/* Begin. False: the DIE covers nothing, or the list cannot be read. The extent is one that was read already. */
 bool cp_ranges_begin(const struct cp_dw_extent *extent, struct cp_ranges *ret);
 bool cp_ranges_of(const struct cp_die *die, struct cp_ranges *ret);
 

@@ -46,7 +46,7 @@ struct cp_error *cp_unit_corrupt(const struct cp_dw_unit *unit, const char *form
 
 /* Attributes of a root that are kept until all bases are known. */
 struct root_texts {
-	struct cp_dw_attr name, folder, producer, low_pc;
+	struct cp_dw_attr name, folder, producer;
 };
 
 static void take_root_attr(struct cp_dw_unit *unit, const struct cp_dw_attr *attr, struct root_texts *later)
@@ -64,7 +64,13 @@ static void take_root_attr(struct cp_dw_unit *unit, const struct cp_dw_attr *att
 		later->producer = *attr;
 		break;
 	case DW_AT_low_pc:
-		later->low_pc = *attr;
+		unit->extent.low = *attr;
+		break;
+	case DW_AT_high_pc:
+		unit->extent.high = *attr;
+		break;
+	case DW_AT_ranges:
+		unit->extent.ranges = *attr;
 		break;
 	case DW_AT_stmt_list:
 		if (cp_attr_number(attr, &number))
@@ -101,6 +107,7 @@ static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c
 	bool children, found;
 
 	*in_place = false;
+	memset(&unit->extent, 0, sizeof(unit->extent));
 	unit->line_offset = unit->str_offsets = unit->addresses = unit->ranges = unit->locations = CP_DW_NONE;
 	if (!code && !c.failed)
 		return NULL;	/* an empty unit */
@@ -111,7 +118,7 @@ static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c
 		return cp_unit_corrupt(unit, "its first DIE has abbreviation %llu, which the table at 0x%llx of .debug_abbrev has "
 			"not", (unsigned long long)code, (unsigned long long)unit->abbrev_offset);
 	unit->tag = (uint16_t)tag;
-	while (cp_abbrev_next_attr(&abbrevs, &declared)) {
+	while (cp_abbrev_next_attr(&abbrevs, unit->sizes, &declared)) {
 		struct cp_dw_attr attr;
 
 		if (!cp_attr_read(unit, &declared, &c, &attr))
@@ -125,7 +132,7 @@ static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c
 	unit->name = later.name.unit ? cp_attr_string(&later.name) : NULL;
 	unit->folder = later.folder.unit ? cp_attr_string(&later.folder) : NULL;
 	unit->producer = later.producer.unit ? cp_attr_string(&later.producer) : NULL;
-	if (later.low_pc.unit && !cp_attr_address(&later.low_pc, &unit->low_pc))
+	if (unit->extent.low.unit && !cp_attr_address(&unit->extent.low, &unit->low_pc))
 		unit->low_pc = 0;
 	return NULL;
 }
