@@ -6,6 +6,17 @@
 
 #include "elf/relocate.h"
 
+/* FreeBSD's <elf.h> calls the first one R_X86_64_JMP_SLOT, and may lack the small ones of i386. */
+#ifndef R_X86_64_JUMP_SLOT
+#define R_X86_64_JUMP_SLOT 7
+#endif
+#ifndef R_386_16
+#define R_386_16 20
+#define R_386_PC16 21
+#define R_386_8 22
+#define R_386_PC8 23
+#endif
+
 /* One section of relocations, its entries and its symbols checked to lie in the file. */
 struct table {
 	const struct cp_image *image;

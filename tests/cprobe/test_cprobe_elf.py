@@ -104,6 +104,22 @@ def test_a_modules_functions_have_lines_and_messages(probe: Cprobe, module: Path
     assert digest(module) == before
 
 
+def test_modules_of_i386(probe: Cprobe, tmp_path: Path) -> None:
+    """Their relocations keep what they add in the place itself."""
+    (tmp_path / "module.c").write_text(MODULE_C)
+    module = tmp_path / "module.ko"
+    run("gcc", "-m32", "-c", "-O2", "-g", "-ffreestanding", "-fno-pic", "-fcf-protection=none", "-fno-stack-protector",
+        tmp_path / "module.c", "-o", module)
+    assert "R_386_32 " in run("readelf", "-rW", module)
+    where = dict(symbols(probe, module))
+    assert {pair for pair in gdb_symbols(module) if pair[0] in where} <= set(where.items())
+    found = {r["name"]: r for r in probe.records("list", module, "--file", "module.c") if r["kind"] == "function"}
+    assert all(int(found[name]["address"], 16) == where[name] for name in ("module_open", "module_init"))
+    assert found["module_open"]["line"] == 7
+    message, = [r for r in probe.records("find", module, "--message", "module: loaded") if r["kind"] == "message"]
+    assert message["name"] == "module_init"
+
+
 @pytest.mark.parametrize("form", ["none", "zlib", "zlib-gnu"])
 def test_a_module_and_its_debug_file_agree(probe: Cprobe, module: Path, tmp_path: Path, form: str) -> None:
     """The debug file's NOBITS sections take as much room as the module's own; its debug sections are relocated."""
