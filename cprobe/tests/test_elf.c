@@ -510,7 +510,7 @@ static void symbols_come_by_address_and_the_better_name_first(void **state)
 		{ ".strtab", names, sizeof(names), { .sh_type = SHT_STRTAB } },
 	};
 	struct cp_symbols symbols = { 0 }, some = { 0 };
-	struct cp_span span = { 0xffffffff81000000, 0xffffffff81000003, 0 };
+	struct cp_span span = { 0xffffffff81000000 + 700, 0xffffffff81000000 + 720, 0 };
 	struct cp_cover cover;
 	struct cp_image *image;
 	size_t at = 1;
@@ -520,7 +520,7 @@ static void symbols_come_by_address_and_the_better_name_first(void **state)
 	for (size_t i = 1; i < MANY; i++) {
 		table[i] = (Elf64_Sym){ .st_name = (uint32_t)at, .st_shndx = SHN_ABS,
 			.st_info = (unsigned char)ELF64_ST_INFO(rand() % 3, rand() % 3), .st_size = (uint64_t)(rand() % 2),
-			.st_value = i % 2 ? 0x1000 : 0xffffffff81000000 + (uint64_t)(rand() % 100) };
+			.st_value = i % 2 ? 0x1000 : 0xffffffff81000000 + (uint64_t)(rand() % 1000) };
 		at += (size_t)sprintf(names + at, "__common_%.*s%d", rand() % 5, "aaaaa", rand() % 500) + 1;
 	}
 	assert_null(open_parts(ET_EXEC, parts, 2, &image));
