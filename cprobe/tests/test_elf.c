@@ -504,7 +504,7 @@ static void cover_finds_the_first_that_covers(void **state)
 static void symbols_come_by_address_and_the_better_name_first(void **state)
 {
 	static Elf64_Sym table[MANY];
-	static char names[MANY * 20] = "";
+	static char names[MANY * 40] = "";
 	struct part parts[] = {
 		{ ".symtab", table, sizeof(table), { .sh_type = SHT_SYMTAB, .sh_link = 2, .sh_entsize = sizeof(Elf64_Sym) } },
 		{ ".strtab", names, sizeof(names), { .sh_type = SHT_STRTAB } },
@@ -521,7 +521,7 @@ static void symbols_come_by_address_and_the_better_name_first(void **state)
 		table[i] = (Elf64_Sym){ .st_name = (uint32_t)at, .st_shndx = SHN_ABS,
 			.st_info = (unsigned char)ELF64_ST_INFO(rand() % 3, rand() % 3), .st_size = (uint64_t)(rand() % 2),
 			.st_value = i % 2 ? 0x1000 : 0xffffffff81000000 + (uint64_t)(rand() % 1000) };
-		at += (size_t)sprintf(names + at, "__common_%.*s%d", rand() % 5, "aaaaa", rand() % 500) + 1;
+		at += (size_t)sprintf(names + at, "__common_%.*s%d", rand() % 20, "aaaaaaaaaaaaaaaaaaaa", rand() % 500) + 1;
 	}
 	assert_null(open_parts(ET_EXEC, parts, 2, &image));
 	assert_null(cp_symbols_read(image, &image->sections[1], &symbols));
