@@ -130,12 +130,28 @@ struct question {
 	size_t unknown;
 };
 
+/* Alone, apart from what the words before it gave: the same answer again may not have been added. */
+static struct cp_error *is_unknown(struct question *q, char *word, bool *ret)
+{
+	struct cp_records alone;
+	struct cp_error *error;
+
+	cp_records_init(&alone, CP_BRIEF);
+	error = q->ask(q->program, q->options, word, &alone);
+	*ret = !alone.count;
+	cp_records_deinit(&alone);
+	return error;
+}
+
 static struct cp_error *ask_one(struct question *q, char *word)
 {
 	size_t before = q->records->count;
 	struct cp_error *error = q->ask(q->program, q->options, word, q->records);
+	bool unknown = q->records->count == before;
 
-	if (!error && q->noun && q->records->count == before && q->unknown++ < q->most)
+	if (!error && q->noun && unknown && before)
+		error = is_unknown(q, word, &unknown);
+	if (!error && q->noun && unknown && q->unknown++ < q->most)
 		cp_complain("%s: no %s %s", q->options->kernel, q->noun, word);
 	return error;
 }

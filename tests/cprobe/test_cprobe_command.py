@@ -73,6 +73,23 @@ def test_list_to_line(probe: Cprobe, kernel: Path, form: str) -> None:
     assert done.stdout == probe.run("line", kernel, f"{place['file']}:{place['line']}").stdout != ""
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_type_to_type(probe: Cprobe, guest: Path, form: str) -> None:
+    """A struct and then each of its fields, which were there already."""
+    struct = probe.run("type", guest, "pvclock_vcpu_time_info", "--format", form).stdout
+    done = probe.run("type", guest, stdin=struct)
+    assert done.returncode == 0 and done.stderr == ""
+    assert set(done.stdout.splitlines()) == set(probe.run("type", guest, "pvclock_vcpu_time_info").stdout.splitlines())
+
+
+def test_symbol_to_type(probe: Cprobe, build_elf: Build) -> None:
+    """The type of a variable, where the line says it."""
+    kernel = build_elf({"a.c": "struct point { int x, y; } points[3], *at = points;\nvoid _start(void) { }\n"}, ["-g"])
+    for name in ("points", "at"):
+        symbol = probe.run("symbol", kernel, name, "--format", "json").stdout
+        assert "point.y int" in probe.run("type", kernel, stdin=symbol).stdout, symbol
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_symbolize_to_symbol_drops_the_offset(probe: Cprobe, kernel: Path, form: str) -> None:
     inside = hex(nm(kernel)["lapic_init"] + 3)
