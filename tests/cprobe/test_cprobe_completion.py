@@ -99,6 +99,38 @@ def test_man_page_renders_with_groff(root: Path) -> None:
     assert "cprobe symbolize KERNEL [--inlines]" in " ".join(re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout).split())
 
 
+def examples(page: str) -> list[tuple[str, list[str]]]:
+    """The man page's commands with what they print."""
+    ret: list[tuple[str, list[str]]] = []
+    for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page, re.M | re.S):
+        for line in block.replace("\\e", "\\").splitlines():
+            if line.startswith("$ "):
+                ret.append((line[2:], []))
+            elif line.startswith(">"):
+                ret[-1] = (ret[-1][0] + "\n" + line[2:], [])
+            else:
+                ret[-1][1].append(line)
+    return ret
+
+
+def shape(line: str) -> str:
+    """A line without what another compiler or build folder changes: numbers, folders."""
+    return re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{40}\b|\d+", "N", re.sub(r"\S*/(?=[\w.]+)", "", line)).strip()
+
+
+def test_examples_are_real(probe: Cprobe, root: Path, guest: Path, tmp_path: Path) -> None:
+    """Each is run on the reference guest."""
+    for name in ("clockguest", "clockguest.debug"):
+        (tmp_path / name).symlink_to(guest.with_name(name))
+    found = examples((root / "docs" / "man" / "cprobe.1").read_text())
+    assert {command.split()[1] for command, _ in found if command.startswith("cprobe")} >= set(VERBS) - {"symbolize"}
+    for command, output in found:
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=20,
+                              env={"PATH": f"{probe.path.parent}:/usr/bin:/bin"}, check=False)
+        assert done.returncode == 0 and done.stderr == "", command
+        assert [shape(line) for line in done.stdout.splitlines()] == [shape(line) for line in output], command
+
+
 def test_what_is_installed(build: Path) -> None:
     done = subprocess.run(["meson", "introspect", "--installed", build], capture_output=True, text=True, timeout=60,
                           check=True)
