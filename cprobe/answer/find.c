@@ -28,14 +28,14 @@ struct sites {
 	struct cp_alternatives alternatives;
 };
 
-static struct cp_error *take(void *context, const struct cp_region *region, uint64_t address,
+static struct cp_error *take(void *context, const struct cp_code_part *part, uint64_t address,
 	const ZydisDecodedInstruction *insn)
 {
 	struct sites *sites = context;
 	struct cp_record *record = cp_records_add(sites->records, CP_KIND_INSN, address);
 	struct cp_details *details = record ? cp_record_details(sites->records, record) : NULL;
 
-	(void)region;
+	(void)part;
 	if (!details)
 		return &cp_error_no_memory;
 	details->mnemonic = ZydisMnemonicGetString(insn->mnemonic);

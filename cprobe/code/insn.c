@@ -192,28 +192,28 @@ static bool has_form(const ZydisDecodedInstruction *insn, uint8_t forms)
 struct finder {
 	const struct cp_code *code;
 	const struct cp_insn_set *set;
-	struct cp_error *(*found)(void *context, const struct cp_region *region, uint64_t address,
+	struct cp_error *(*found)(void *context, const struct cp_code_part *part, uint64_t address,
 		const ZydisDecodedInstruction *insn);
 	void *context;
 };
 
-static struct cp_error *visit(void *context, const struct cp_region *region, uint64_t address,
-	const ZydisDecodedInstruction *light)
+static struct cp_error *visit(void *context, const struct cp_code_part *part, uint64_t address)
 {
 	const struct finder *f = context;
 	ZydisDecodedInstruction insn;
 
-	if (!f->set->wanted[light->mnemonic] || !cp_decode(f->code, region->part, address, &insn, NULL) ||
-		!has_form(&insn, f->set->wanted[insn.mnemonic]))
+	if (!cp_decode(f->code, part, address, &insn, NULL) || !has_form(&insn, f->set->wanted[insn.mnemonic]))
 		return NULL;
-	return f->found(f->context, region, address, &insn);
+	return f->found(f->context, part, address, &insn);
 }
 
 struct cp_error *cp_insn_find(const struct cp_code *code, const struct cp_insn_set *set,
-	struct cp_error *(*found)(void *context, const struct cp_region *region, uint64_t address,
+	struct cp_error *(*found)(void *context, const struct cp_code_part *part, uint64_t address,
 	const ZydisDecodedInstruction *insn), void *context)
 {
 	struct finder finder = { code, set, found, context };
+	struct cp_scan scan = set->scan;
 
-	return cp_scan_code(code, &set->scan, visit, &finder);
+	scan.wanted = set->wanted;
+	return cp_scan_code(code, &scan, visit, &finder);
 }

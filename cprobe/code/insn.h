@@ -15,7 +15,7 @@ enum cp_insn_form {
 /* The wanted mnemonics. */
 struct cp_insn_set {
 	uint8_t wanted[ZYDIS_MNEMONIC_MAX_VALUE + 1];	/* enum cp_insn_form; 0 not wanted */
-	struct cp_scan scan;
+	struct cp_scan scan;	/* without `wanted` */
 };
 
 /* From "cpuid,rdtsc"; names are Zydis's or objdump's, in any case of letters. */
@@ -23,7 +23,7 @@ struct cp_error *cp_insn_set_parse(const char *list, struct cp_insn_set *ret);
 
 /* Call `found` for each site, in address order within a part; its error ends the search. */
 struct cp_error *cp_insn_find(const struct cp_code *code, const struct cp_insn_set *set,
-	struct cp_error *(*found)(void *context, const struct cp_region *region, uint64_t address,
+	struct cp_error *(*found)(void *context, const struct cp_code_part *part, uint64_t address,
 	const ZydisDecodedInstruction *insn), void *context);
 
 #endif

@@ -8,6 +8,7 @@
 #include "code/check.h"
 #include "code/cstrings.h"
 #include "code/message.h"
+#include "code/pointers.h"
 #include "code/scan.h"
 
 /* An instruction that refers to a string. */
@@ -124,6 +125,18 @@ static struct cp_error *add_message(struct search *s, const struct reference *re
 	return error ? error : cp_places_fill(s->program, &anywhere, s->records, first);
 }
 
+/* Two words of a table may point to one string. */
+static size_t drop_doubles(struct reference *references, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!kept || compare_references(&references[kept - 1], &references[i]))
+			references[kept++] = references[i];
+	}
+	return kept;
+}
+
 static struct cp_error *add_messages(struct search *s)
 {
 	size_t n = s->reference_count;
@@ -132,6 +145,7 @@ static struct cp_error *add_messages(struct search *s)
 
 	if (n)
 		qsort(s->references, n, sizeof(*s->references), compare_references);
+	n = drop_doubles(s->references, n);
 	for (size_t i = 0; i < n && !error; i++)
 		places[i] = s->references[i].address;
 	for (size_t first = 0, end; first < n && !error; first = end) {
@@ -144,18 +158,23 @@ static struct cp_error *add_messages(struct search *s)
 	return error;
 }
 
-static struct cp_error *visit(void *context, const struct cp_region *region, uint64_t address,
-	const ZydisDecodedInstruction *light)
+static struct cp_error *visit(void *context, const struct cp_code_part *part, uint64_t address)
 {
 	struct search *s = context;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	const struct cp_string *string = NULL;
 
-	(void)light;
-	if (cp_decode(s->code, region->part, address, &insn, operands))
+	if (cp_decode(s->code, part, address, &insn, operands))
 		string = string_of(s, address, &insn, operands);
 	return string ? add_reference(s, address, string) : NULL;
+}
+
+static struct cp_error *add_pointer(void *context, uint64_t address, const struct cp_scan_span *span)
+{
+	struct search *s = context;
+
+	return add_reference(s, address, &s->strings[span - s->scan.spans]);
 }
 
 /* The code that loads the strings' addresses. */
@@ -171,6 +190,8 @@ static struct cp_error *find_references(struct search *s)
 	s->scan = (struct cp_scan){ .spans = spans, .span_count = s->string_count };
 	if (s->string_count)
 		error = cp_scan_code(s->code, &s->scan, visit, s);
+	if (!error)
+		error = cp_pointers_find(s->code, &s->scan, add_pointer, s);
 	free(spans);
 	return error;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
+#include "base/arena.h"
+#include "base/work.h"
 #include "code/scan.h"
 
 const struct cp_scan_span *cp_scan_span_at(const struct cp_scan *scan, uint64_t address)
@@ -142,49 +145,126 @@ uint64_t cp_scan_next(const struct cp_scan *scan, const struct cp_code_part *par
 }
 #endif
 
+/* A piece of a part: its regions are those that begin in it. */
+struct piece {
+	const struct cp_code_part *part;
+	uint64_t from, to;		/* offsets in the part */
+	uint64_t *hits;			/* addresses, in order */
+	size_t hit_count;
+};
+
+struct job {
+	const struct cp_code *code;
+	const struct cp_scan *scan;
+	struct piece *pieces;
+	size_t piece_count;
+};
+
+#define PIECE_SIZE ((uint64_t)128 << 10)
+#define PIECES_WORTH_A_THREAD 8
+
+#define WIDEST_CANDIDATE 4	/* bytes: an address */
+
+static struct cp_error *add_hit(struct piece *piece, uint64_t address)
+{
+	uint64_t *hits = cp_grow(piece->hits, piece->hit_count, sizeof(*hits));
+
+	if (!hits)
+		return &cp_error_no_memory;
+	piece->hits = hits;
+	hits[piece->hit_count++] = address;
+	return NULL;
+}
+
 /* From the region's start to its last candidate. *next is the first candidate, then the first one behind the region. */
-static struct cp_error *scan_region(const struct cp_code *code, const struct cp_scan *scan,
-	const struct cp_region *region, uint64_t *next, struct cp_error *(*visit)(void *context,
-	const struct cp_region *region, uint64_t address, const ZydisDecodedInstruction *insn), void *context)
+static struct cp_error *scan_region(const struct job *job, struct piece *piece, const struct cp_code_part *view,
+	const struct cp_region *region, uint64_t *next)
 {
 	uint64_t address = region->start, base = region->part->address;
 
 	while (address < region->end && base + *next < region->end) {
 		ZydisDecodedInstruction insn;
-		bool good = cp_decode_light(code, region->part, address, &insn);
-		struct cp_error *error = NULL;
+		bool good = cp_decode_light(job->code, region->part, address, &insn);
 
 		if (base + *next < address + insn.length) {
-			if (good)
-				error = visit(context, region, address, &insn);
+			struct cp_error *error = NULL;
+
+			if (good && (!job->scan->wanted || job->scan->wanted[insn.mnemonic]))
+				error = add_hit(piece, address);
 			if (error)
 				return error;
-			*next = cp_scan_next(scan, region->part, address + insn.length - base);
+			*next = cp_scan_next(job->scan, view, address + insn.length - base);
 		}
 		address += insn.length;
 	}
 	/* An instruction that runs over the region's end may have passed candidates of the next one. */
 	if (base + *next >= region->end && address > region->end)
-		*next = cp_scan_next(scan, region->part, region->end - base);
+		*next = cp_scan_next(job->scan, view, region->end - base);
+	return NULL;
+}
+
+static struct cp_error *scan_piece(void *context, size_t worker, size_t item)
+{
+	const struct job *job = context;
+	struct piece *piece = &job->pieces[item];
+	const struct cp_code_part *part = piece->part;
+	uint64_t base = part->address, from = piece->from, end, next;
+	struct cp_code_part view = *part;	/* ends behind the piece's last region: nobody looks further */
+	struct cp_error *error = NULL;
+	struct cp_region region;
+
+	(void)worker;
+	cp_region_of(job->code, part, base + from, &region);
+	if (region.start != base + from)
+		from = region.end - base;
+	if (from >= piece->to)
+		return NULL;
+	cp_region_of(job->code, part, base + piece->to - 1, &region);
+	end = region.end - base;
+	if (part->size - end > WIDEST_CANDIDATE - 1)
+		view.size = end + WIDEST_CANDIDATE - 1;
+	next = cp_scan_next(job->scan, &view, from);
+	while (next < end && !error) {
+		cp_region_of(job->code, part, base + next, &region);
+		error = scan_region(job, piece, &view, &region, &next);
+	}
+	return error;
+}
+
+static struct cp_error *cut(const struct cp_code *code, struct job *job)
+{
+	size_t count = 0;
+
+	for (size_t p = 0; p < code->part_count; p++)
+		count += code->parts[p].size / PIECE_SIZE + 1;
+	job->pieces = calloc(count ? count : 1, sizeof(*job->pieces));
+	if (!job->pieces)
+		return &cp_error_no_memory;
+	for (size_t p = 0; p < code->part_count; p++) {
+		const struct cp_code_part *part = &code->parts[p];
+
+		for (uint64_t from = 0; from < part->size; from += PIECE_SIZE)
+			job->pieces[job->piece_count++] = (struct piece){ .part = part, .from = from,
+				.to = part->size - from < PIECE_SIZE ? part->size : from + PIECE_SIZE };
+	}
 	return NULL;
 }
 
 struct cp_error *cp_scan_code(const struct cp_code *code, const struct cp_scan *scan,
-	struct cp_error *(*visit)(void *context, const struct cp_region *region, uint64_t address,
-	const ZydisDecodedInstruction *insn), void *context)
+	struct cp_error *(*visit)(void *context, const struct cp_code_part *part, uint64_t address), void *context)
 {
-	struct cp_error *error = NULL;
+	struct job job = { .code = code, .scan = scan };
+	struct cp_error *error = cut(code, &job);
 
-	for (size_t p = 0; p < code->part_count && !error; p++) {
-		const struct cp_code_part *part = &code->parts[p];
-		uint64_t next = cp_scan_next(scan, part, 0);
+	if (!error)
+		error = cp_work(job.piece_count, cp_workers(job.piece_count, PIECES_WORTH_A_THREAD), scan_piece, &job);
+	for (size_t p = 0; p < job.piece_count; p++) {
+		const struct piece *piece = &job.pieces[p];
 
-		while (next < part->size && !error) {
-			struct cp_region region;
-
-			cp_region_of(code, part, part->address + next, &region);
-			error = scan_region(code, scan, &region, &next, visit, context);
-		}
+		for (size_t i = 0; i < piece->hit_count && !error; i++)
+			error = visit(context, piece->part, piece->hits[i]);
+		free(piece->hits);
 	}
+	free(job.pieces);
 	return error;
 }

@@ -22,6 +22,7 @@ struct cp_scan {
 	size_t first_count, second_count;
 	const struct cp_scan_span *spans;	/* of addresses, sorted, apart from each other; not owned */
 	size_t span_count;
+	const uint8_t *wanted;		/* not 0 for each wanted mnemonic; NULL: all are; not owned */
 };
 
 /*
@@ -35,11 +36,10 @@ uint64_t cp_scan_next_plain(const struct cp_scan *scan, const struct cp_code_par
 const struct cp_scan_span *cp_scan_span_at(const struct cp_scan *scan, uint64_t address);
 
 /*
- * Call `visit` for each instruction that covers a candidate, in address order within a part; its error ends the scan.
- * Of *insn only the mnemonic and the length are set.
+ * Call `visit` for each wanted instruction that covers a candidate, in address order; its error ends the scan. The
+ * search for them runs on all CPUs, the calls come one after the other.
  */
 struct cp_error *cp_scan_code(const struct cp_code *code, const struct cp_scan *scan,
-	struct cp_error *(*visit)(void *context, const struct cp_region *region, uint64_t address,
-	const ZydisDecodedInstruction *insn), void *context);
+	struct cp_error *(*visit)(void *context, const struct cp_code_part *part, uint64_t address), void *context);
 
 #endif

@@ -331,3 +331,64 @@ def test_sites_of_a_debian_module_are_objdumps(probe: Cprobe, debian_vmlinux: Pa
         firsts = {name: min(at for section, at in expected if section == name) for name in starts}
         assert {(r["section"], int(r["address"], 16) - starts[r["section"]] + firsts[r["section"]])
                 for r in records} == expected, names
+
+
+POINTERS_C = """
+int sink, index_x, bad;
+const char *volatile variable = "kept in a variable";
+const char *const table[] = { "first of the table", "second of the table", "third of the table", "last of the table" };
+struct entry { long id; const char *name; } entries[] = { { 1, "entry one" }, { 2, "entry two" }, { 3, "entry three" } };
+const char *unused[] = { "never loaded", "by any code" };
+const char **volatile taken = unused;
+__attribute__((noinline)) void say(const char *text) { sink += *text; }
+__attribute__((noinline)) void by_variable(void) { if (bad == 3) say(variable); sink++; }
+__attribute__((noinline)) void by_index(void) { if (bad == 4) say(table[index_x]); sink++; }
+__attribute__((noinline)) void by_loop(void)
+{
+\tfor (int i = 0; i < 3; i++) {
+\t\tsay(entries[i].name);
+\t\tsink++;
+\t}
+}
+void _start(void) { by_variable(); by_index(); by_loop(); }
+"""
+POINTER_FLAGS = [("gcc", ["-O2"]), ("gcc", ["-O0"]), ("gcc", ["-Os"]), ("clang", ["-O2"]), ("clang", ["-O0"]),
+                 ("gcc", ["-O2", "-m32", "-fno-pie", "-no-pie"]), ("gcc", ["-O2", "-fPIE", "-pie"]),
+                 ("clang", ["-O2", "-fPIE", "-pie"]),
+                 ("gcc", ["-O0", "-fPIE", "-pie"]), ("clang", ["-O0", "-fPIE", "-pie"])]
+
+
+@pytest.mark.parametrize("compiler,flags", POINTER_FLAGS, ids=lambda v: v if isinstance(v, str) else "".join(v))
+def test_messages_through_pointers_in_data(probe: Cprobe, build_elf: Build, compiler: str, flags: list[str]) -> None:
+    free = ["-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fcf-protection=none", "-g"]
+    special = "-m32" in flags or "-pie" in flags
+    kernel = build_elf({"pointers.c": POINTERS_C}, [*free, *flags], compiler, kernel=not special)
+    for text, function in (("kept in a variable", "by_variable"), ("second of the table", "by_index"),
+                           ("last of the table", "by_index")):
+        records = probe.records("find", kernel, "--message", text)
+        messages = [r for r in records if r["kind"] == "message"]
+        assert [(m["name"], m["message"]) for m in messages] == [(function, text)]
+        assert [r["variable"] for r in records if r["kind"] == "check"] == ["bad"]
+        lines = {int(line.split(":")[0], 16): line for line in objdump_lines(kernel)}
+        assert lines[int(messages[0]["address"], 16)].split()[1] in {"mov", "push"}
+    done = probe.run("find", kernel, "--message", "never loaded")
+    assert done.returncode == 1 and "no instruction loads its address" in done.stderr
+
+
+def test_message_of_an_element_that_a_loop_reaches(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf({"pointers.c": POINTERS_C.replace("i < 3", "i < sink")}, ["-O2", "-g"])
+    for text in ("entry one", "entry two", "entry three"):
+        records = probe.records("find", kernel, "--message", text)
+        assert [r["name"] for r in records if r["kind"] == "message"] == ["by_loop"], text
+
+
+def test_sites_of_much_code_are_objdumps(probe: Cprobe, build_elf: Build) -> None:
+    """Code larger than the pieces that are searched apart, with functions across their ends, and as one region."""
+    source = ".globl _start\n_start:\n" + "".join(
+        f"f{i}: cpuid\n.skip {i * 7919 % 301}, {0x90 if i % 3 else 0x0f}\nrdtsc\n" for i in range(4000))
+    kernel = build_elf({"a.S": source}, [])
+    for stripped in (False, True):
+        if stripped:
+            subprocess.run(["strip", kernel], check=True)
+        sites = {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", "cpuid,rdtsc")}
+        assert len(sites) > 4000 and sites == objdump_sites(kernel, {"cpuid", "rdtsc"})
