@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static bool same_build_id(const struct cp_image *a, const struct cp_image *b)
 		left.desc_size == right.desc_size && !memcmp(left.desc, right.desc, left.desc_size);
 }
 
-/* The CRC of the file; a module's mapping has its relocations applied. */
+/* The CRC of the file; a module's mapping has its relocations applied. False: it cannot be read, see errno. */
 static bool file_crc(const struct cp_image *image, uint32_t *ret)
 {
 	void *data;
@@ -84,8 +85,13 @@ static struct cp_error *open_candidate(const struct cp_image *image, const char 
 	error = cp_image_open(path, &found);
 	if (error)
 		return error->code == CP_ERROR_NO_MEMORY ? error : (cp_error_destroy(error), NULL);
+	errno = 0;
 	if (crc && !same_build_id(image, found) && (!file_crc(found, &real) || real != *crc)) {
+		bool no_memory = errno == ENOMEM;
+
 		cp_image_close(found);
+		if (no_memory)
+			return &cp_error_no_memory;
 		free(*why);
 		if (asprintf(why, "%s is not the debug file of %s: its CRC differs from .gnu_debuglink's", path, image->path) < 0)
 			return *why = NULL, &cp_error_no_memory;
@@ -178,6 +184,8 @@ struct cp_error *cp_debugfile_find(const struct cp_image *image, struct cp_image
 	error = in_folders(image, NULL, NULL, NULL, &found, &said);
 	if (!error && !found && read_debuglink(image, &name, &crc)) {
 		real = realpath(image->path, NULL);
+		if (!real && errno == ENOMEM)
+			error = &cp_error_no_memory;
 		slash = real ? strrchr(real, '/') : NULL;
 		if (slash) {
 			*slash = 0;

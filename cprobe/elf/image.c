@@ -39,7 +39,8 @@ static struct cp_error *map_file(const char *path, struct cp_image *image)
 	} else {
 		data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (data == MAP_FAILED) {
-			error = cp_error_create(CP_ERROR_IO, "%s: %s: cannot be mapped", path, strerror(errno));
+			error = errno == ENOMEM ? &cp_error_no_memory :
+				cp_error_create(CP_ERROR_IO, "%s: %s: cannot be mapped", path, strerror(errno));
 		} else {
 			image->data = data;
 			image->size = (uint64_t)st.st_size;
