@@ -25,7 +25,8 @@ struct parts {
 
 /* A function as its copies name it: read once, as many copies follow one another. */
 struct origin {
-	struct cp_dw_unit *unit;	/* and the reference in it; NULL: nothing here */
+	size_t unit;			/* its number, and the reference in it */
+	bool is_known;
 	uint64_t value;
 	uint16_t form;
 	const char *name, *file;
@@ -45,6 +46,8 @@ struct walk {
 	struct cp_records records;	/* with its own arena */
 	struct cp_paths paths;
 	struct origin *origins;
+	struct cp_dw_unit unit;		/* the one that is walked, borrowed */
+	struct cp_dw_table scratch;
 };
 
 const char *cp_function_name(const struct cp_die *die)
@@ -282,14 +285,16 @@ static struct cp_error *origin_of(struct walk *w, const struct parts *parts, con
 	struct origin *known = &w->origins[(ref->value ^ ref->value >> 10) % ORIGINS];
 	struct cp_error *error;
 
-	if (ref->unit && known->unit == ref->unit && known->value == ref->value && known->form == ref->form) {
+	if (known->is_known && ref->unit && known->unit == ref->unit->number && known->value == ref->value &&
+		known->form == ref->form) {
 		*ret = known;
 		return NULL;
 	}
-	known->unit = NULL;
+	known->is_known = false;
 	error = read_origin(w, parts, known);
 	if (!error) {
-		known->unit = ref->unit;
+		known->is_known = ref->unit != NULL;
+		known->unit = ref->unit ? ref->unit->number : 0;
 		known->value = ref->value;
 		known->form = ref->form;
 		*ret = known;
@@ -306,7 +311,7 @@ static struct cp_error *take_function(struct walk *w, const struct cp_die *die, 
 {
 	struct cp_cursor start = *c;
 	struct parts parts;
-	struct origin function = { .unit = NULL };
+	struct origin function = { .name = NULL };
 	struct cp_error *error = NULL;
 
 	read_parts(die, c, &parts);
@@ -340,16 +345,18 @@ static struct cp_error *take_copy(struct walk *w, const struct cp_die *die, stru
 }
 
 /* All DIEs of a unit that may be functions or hold some, in the order of the file. */
-static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *unit)
+static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *shared)
 {
-	const char *outer[MAX_DEPTH] = { NULL };	/* the concrete function around, by depth */
-	struct cp_error *error = cp_unit_prepare(unit);
+	const char *outer[MAX_DEPTH];	/* the concrete function around, by depth */
+	struct cp_error *error = cp_unit_borrow(shared, &w->scratch, &w->unit);
+	struct cp_dw_unit *unit = &w->unit;
 	struct cp_cursor c;
 	struct cp_die die;
 	size_t depth = 0;
 
 	if (error)
 		return error;
+	outer[0] = NULL;
 	c = cp_unit_cursor(unit, unit->first);
 	while (cp_left(&c) && !error) {
 		bool enter = true;
@@ -438,6 +445,7 @@ struct cp_error *cp_functions_of_units(struct cp_program *program, struct cp_dw_
 			error = cp_records_take(records, &walks[i].records);
 		cp_paths_deinit(&walks[i].paths);
 		cp_records_deinit(&walks[i].records);
+		cp_abbrevs_deinit(&walks[i].scratch.abbrevs);
 		free(walks[i].origins);
 	}
 	free(walks);

@@ -7,6 +7,7 @@
 #include "answer/functions.h"
 #include "answer/place.h"
 #include "base/glob.h"
+#include "base/radix.h"
 #include "base/record.h"
 #include "dwarf/by_file.h"
 #include "dwarf/ranges.h"
@@ -90,25 +91,48 @@ static struct cp_error *from_units(struct cp_program *program, const struct cp_w
 	return error;
 }
 
-static int by_address(const void *left, const void *right)
+/* The concrete functions among the records, by address. *ret is malloc'ed. */
+static struct cp_error *functions_by_address(const struct cp_records *records, struct cp_keyed **ret, size_t *count)
 {
-	const struct cp_record *a = left, *b = right;
+	struct cp_keyed *keys;
 
-	return a->address < b->address ? -1 : a->address > b->address;
+	*count = 0;
+	for (size_t i = 0; i < records->count; i++)
+		*count += records->items[i].kind == CP_KIND_FUNCTION;
+	keys = malloc((*count + 1) * sizeof(*keys));
+	if (!keys)
+		return &cp_error_no_memory;
+	*count = 0;
+	for (size_t i = 0; i < records->count; i++) {
+		if (records->items[i].kind == CP_KIND_FUNCTION)
+			keys[(*count)++] = (struct cp_keyed){ records->items[i].address, i };
+	}
+	if (!cp_radix_sort(keys, *count)) {
+		free(keys);
+		return &cp_error_no_memory;
+	}
+	*ret = keys;
+	return NULL;
 }
 
-/* Is there a function record of that name at the address among the first `count`, which are sorted? */
-static bool known(const struct cp_records *records, size_t count, const struct cp_symbol *symbol)
+/* Is there a function record of that name at the address? */
+static bool known(const struct cp_records *records, const struct cp_keyed *keys, size_t count,
+	const struct cp_symbol *symbol)
 {
-	struct cp_record key = { .address = symbol->address };
-	const struct cp_record *at = count ? bsearch(&key, records->items, count, sizeof(key), by_address) : NULL;
+	size_t low = 0, high = count;
 
-	if (!at)
-		return false;
-	while (at > records->items && at[-1].address == symbol->address)
-		at--;
-	for (; at < records->items + count && at->address == symbol->address; at++) {
-		if (at->kind == CP_KIND_FUNCTION && !strcmp(at->name, symbol->name))
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (keys[middle].key < symbol->address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < count && keys[low].key == symbol->address; low++) {
+		const char *name = records->items[keys[low].index].name;
+
+		if (name == symbol->name || !strcmp(name, symbol->name))
 			return true;
 	}
 	return false;
@@ -118,20 +142,25 @@ static bool known(const struct cp_records *records, size_t count, const struct c
 static struct cp_error *from_symbols(struct cp_program *program, const struct cp_globs *names,
 	struct cp_records *records)
 {
-	struct cp_error *error = cp_records_sort(records);
-	size_t sorted = records->count;
+	struct cp_keyed *keys;
+	size_t count;
+	struct cp_error *error = functions_by_address(records, &keys, &count);
 
+	if (error)
+		return error;
 	for (size_t i = 0; i < program->symbols.count && !error; i++) {
 		const struct cp_symbol *symbol = &program->symbols.items[i];
 		struct cp_record *record;
 
 		if (!cp_symbol_is_code(&program->symbols, symbol) ||
 			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count) ||
-			!cp_globs_name(names->items, names->count, symbol->name) || known(records, sorted, symbol))
+			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, symbol))
 			continue;
 		record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
-		if (!record)
-			return &cp_error_no_memory;
+		if (!record) {
+			error = &cp_error_no_memory;
+			break;
+		}
 		record->name = symbol->name;
 		record->has_size = true;
 		record->size = symbol->size;
@@ -139,6 +168,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		if (!error)
 			error = cp_function_details(program, records, record);
 	}
+	free(keys);
 	return error;
 }
 

@@ -120,6 +120,8 @@ static void print_json(FILE *out, const struct cp_record *r)
 struct line {
 	FILE *out;
 	size_t used;
+	const char *last_path;		/* whose text lies at last_start, of last_length bytes; NULL: none */
+	size_t last_start, last_length;
 	char bytes[1 << 16];
 };
 
@@ -127,9 +129,10 @@ static void flush(struct line *line)
 {
 	fwrite(line->bytes, 1, line->used, line->out);
 	line->used = 0;
+	line->last_path = NULL;
 }
 
-static void add_bytes(struct line *line, const char *bytes, size_t count)
+static inline void add_bytes(struct line *line, const char *bytes, size_t count)
 {
 	if (count > sizeof(line->bytes) - line->used) {
 		flush(line);
@@ -142,7 +145,7 @@ static void add_bytes(struct line *line, const char *bytes, size_t count)
 	line->used += count;
 }
 
-static void add(struct line *line, const char *text)
+static inline void add(struct line *line, const char *text)
 {
 	add_bytes(line, text, strlen(text));
 }
@@ -175,11 +178,9 @@ static bool is_plain(unsigned char c)
 	return c > 0x20 && c < 0x7f;
 }
 
-/* A name as one word of a line: what is no printable ASCII or UTF-8, and white space, becomes "?". */
-static void add_word(struct line *line, const char *text)
+/* What is no printable ASCII or UTF-8, and white space, becomes "?". */
+static void add_odd_word(struct line *line, const unsigned char *p)
 {
-	const unsigned char *p = (const unsigned char *)(text && *text ? text : "?");
-
 	while (*p) {
 		const unsigned char *start = p;
 		size_t length;
@@ -198,6 +199,36 @@ static void add_word(struct line *line, const char *text)
 	}
 }
 
+/* A name as one word of a line. */
+static void add_word(struct line *line, const char *text)
+{
+	const unsigned char *p = (const unsigned char *)(text && *text ? text : "?");
+	char *out = line->bytes + line->used, *end = line->bytes + sizeof(line->bytes);
+
+	while (out < end && is_plain(*p))
+		*out++ = (char)*p++;
+	line->used = (size_t)(out - line->bytes);
+	if (*p)
+		add_odd_word(line, p);
+}
+
+/* The same of a path: lists repeat them. */
+static void add_path(struct line *line, const char *path)
+{
+	size_t start = line->used;
+
+	if (path && path == line->last_path && line->last_length <= sizeof(line->bytes) - line->used) {
+		memmove(line->bytes + line->used, line->bytes + line->last_start, line->last_length);
+		line->used += line->last_length;
+		line->last_start = start;
+		return;
+	}
+	add_word(line, path);
+	line->last_path = line->used > start ? path : NULL;	/* not flushed in between */
+	line->last_start = start;
+	line->last_length = line->used - start;
+}
+
 static void add_place(struct line *line, const struct cp_record *r)
 {
 	add_word(line, r->name);
@@ -206,7 +237,7 @@ static void add_place(struct line *line, const struct cp_record *r)
 		add_hex(line, r->details->offset, 1);
 	}
 	add(line, " ");
-	add_word(line, r->file);
+	add_path(line, r->file);
 	add(line, ":");
 	add_decimal(line, r->file ? r->line : 0, 1);
 	add(line, " ");
@@ -322,6 +353,7 @@ void cp_records_print(FILE *out, const struct cp_records *records, enum cp_forma
 
 	line.out = out;
 	line.used = 0;
+	line.last_path = NULL;
 	for (size_t i = 0; i < records->count; i++) {
 		const struct cp_record *r = &records->items[i];
 

@@ -17,7 +17,8 @@
 /* -- The definitions of a name in all units -- */
 
 struct definition {
-	struct cp_die die;
+	struct cp_dw_unit *unit;
+	uint64_t offset;		/* of the DIE */
 	uint64_t print;			/* equal for definitions of one layout, written down by one compiler */
 };
 
@@ -33,6 +34,7 @@ struct search {
 	size_t place_count;
 	bool all_places;		/* there are no more than these */
 	struct definitions found[CP_MAX_WORKERS];
+	struct cp_dw_table scratch[CP_MAX_WORKERS];
 };
 
 static void find_places(struct search *s)
@@ -125,8 +127,8 @@ static struct cp_error *search_unit(void *context, size_t worker, size_t item)
 {
 	struct search *s = context;
 	struct definitions *found = &s->found[worker];
-	struct cp_dw_unit *unit = &s->dwarf->units[item];
-	struct cp_error *error = cp_unit_prepare(unit);
+	struct cp_dw_unit borrowed, *unit = &borrowed;
+	struct cp_error *error = cp_unit_borrow(&s->dwarf->units[item], &s->scratch[worker], unit);
 	struct cp_cursor c;
 	struct cp_die die;
 
@@ -151,16 +153,17 @@ static struct cp_error *search_unit(void *context, size_t worker, size_t item)
 			if (!items)
 				return &cp_error_no_memory;
 			found->items = items;
-			items[found->count++] = (struct definition){ die, fingerprint(&die, c) };
+			items[found->count++] = (struct definition){ &s->dwarf->units[item], die.offset,
+				fingerprint(&die, c) };
 		}
 		cp_die_skip(&die, &c);
 	}
 	return c.failed ? cp_unit_corrupt(unit, "its DIEs are malformed or cut off") : NULL;
 }
 
-static int compare_dies(const void *left, const void *right)
+static int compare_definitions(const void *left, const void *right)
 {
-	const struct cp_die *a = &((const struct definition *)left)->die, *b = &((const struct definition *)right)->die;
+	const struct definition *a = left, *b = right;
 
 	if (a->unit != b->unit)
 		return a->unit < b->unit ? -1 : 1;
@@ -181,10 +184,10 @@ static struct cp_error *drop_repeated(struct definitions *all)
 	}
 	for (size_t i = 1; i < all->count; i++) {
 		if (keys[i].key == keys[i - 1].key)
-			all->items[keys[i].index].die.unit = NULL;	/* the sort is stable: a later one */
+			all->items[keys[i].index].unit = NULL;	/* the sort is stable: a later one */
 	}
 	for (size_t i = 0; i < all->count; i++) {
-		if (all->items[i].die.unit)
+		if (all->items[i].unit)
 			all->items[kept++] = all->items[i];
 	}
 	all->count = kept;
@@ -217,6 +220,7 @@ static struct cp_error *find_definitions(struct cp_dwarf *dwarf, const char *nam
 		for (size_t i = 0; !error && i < s->found[w].count; i++)
 			all.items[all.count++] = s->found[w].items[i];
 		free(s->found[w].items);
+		cp_abbrevs_deinit(&s->scratch[w].abbrevs);
 	}
 	free(s);
 	if (error) {
@@ -224,7 +228,7 @@ static struct cp_error *find_definitions(struct cp_dwarf *dwarf, const char *nam
 		return error;
 	}
 	if (all.count)
-		qsort(all.items, all.count, sizeof(*all.items), compare_dies);
+		qsort(all.items, all.count, sizeof(*all.items), compare_definitions);
 	error = drop_repeated(&all);
 	if (error) {
 		free(all.items);
@@ -468,16 +472,19 @@ static struct cp_error *add_struct(struct layout *l, const char *name, const str
 
 /* One definition: its records are added, unless the same ones are there already. */
 static struct cp_error *add_definition(struct layout *l, const char *name, const char *path, const char *rest,
-	const struct cp_die *die)
+	const struct definition *definition)
 {
+	struct cp_error *error = cp_unit_prepare(definition->unit);
 	size_t before = l->records->count;
-	struct cp_error *error;
-	struct cp_die type = *die;
+	struct cp_die die, type;
 
-	if (cp_die_tag(die) == DW_TAG_typedef && !cp_type_of(die, &type))
+	if (error || !cp_die_at(definition->unit, definition->offset, &die))
+		return error;
+	type = die;
+	if (cp_die_tag(&die) == DW_TAG_typedef && !cp_type_of(&die, &type))
 		return NULL;
 	cp_type_resolve(&type);
-	error = *rest ? NULL : add_struct(l, name, die, &type);
+	error = *rest ? NULL : add_struct(l, name, &die, &type);
 	if (!error && *rest)
 		error = add_path(l, path, rest, &type);
 	else if (!error && is_aggregate(&type))
@@ -518,7 +525,7 @@ struct cp_error *cp_find_type(struct cp_program *program, const char *path, stru
 	name[length] = 0;
 	error = find_definitions(program->dwarf, name, &all);
 	for (size_t i = 0; !error && i < all.count; i++)
-		error = add_definition(&l, name, own, own + length, &all.items[i].die);
+		error = add_definition(&l, name, own, own + length, &all.items[i]);
 	free(all.items);
 	return error;
 }

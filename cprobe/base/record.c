@@ -56,7 +56,13 @@ struct cp_error *cp_records_take(struct cp_records *to, struct cp_records *from)
 	size_t count = to->count + from->count;
 	struct cp_record *items;
 
-	if (from->count) {
+	if (!to->count && from->count) {
+		free(to->items);
+		to->items = from->items;
+		to->count = from->count;
+		from->items = NULL;
+		from->count = 0;
+	} else if (from->count) {
 		items = realloc(to->items, capacity(count) * sizeof(*items));
 		if (!items)
 			return &cp_error_no_memory;

@@ -58,29 +58,39 @@ int cp_form_size(uint16_t form, struct cp_dw_sizes sizes)
 
 #define KNOWN_FORMS (DW_FORM_addrx4 + 1)
 
-/* The lists grow side by side; the arena gets them when they are whole. */
-struct building {
+struct reading {
+	struct cp_abbrevs table;	/* its lists grow side by side */
+	size_t item_room, attr_room, step_room;
 	int8_t form_sizes[KNOWN_FORMS];
-	struct cp_abbrev *items;
-	struct cp_abbrev_attr *attrs;
-	struct cp_abbrev_step *steps;
-	size_t count, attr_count, step_count;
 };
 
-static bool add_step(struct building *b, unsigned int fixed, uint16_t form, struct cp_abbrev *abbrev)
+/* The array with room for one more, maybe moved; NULL: no memory, and it is as before. */
+static void *with_room(void *items, size_t count, size_t *room, size_t size)
 {
-	struct cp_abbrev_step *steps = cp_grow(b->steps, b->step_count, sizeof(*steps));
+	void *grown;
+
+	if (count < *room)
+		return items;
+	grown = realloc(items, (*room * 2 + 64) * size);
+	if (grown)
+		*room = *room * 2 + 64;
+	return grown;
+}
+
+static bool add_step(struct reading *b, unsigned int fixed, uint16_t form, struct cp_abbrev *abbrev)
+{
+	struct cp_abbrev_step *steps = with_room(b->table.steps, b->table.step_count, &b->step_room, sizeof(*steps));
 
 	if (!steps)
 		return false;
-	b->steps = steps;
-	steps[b->step_count++] = (struct cp_abbrev_step){ (uint16_t)fixed, form };
+	b->table.steps = steps;
+	steps[b->table.step_count++] = (struct cp_abbrev_step){ (uint16_t)fixed, form };
 	abbrev->step_count++;
 	return true;
 }
 
 /* The attributes of one declaration. */
-static bool read_attrs(struct building *b, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev *abbrev)
+static bool read_attrs(struct reading *b, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev *abbrev)
 {
 	unsigned int fixed = 0;
 	bool from_start = true;	/* everything so far is of fixed size */
@@ -97,11 +107,11 @@ static bool read_attrs(struct building *b, struct cp_cursor *c, struct cp_dw_siz
 			return false;
 		}
 		size = form < KNOWN_FORMS ? b->form_sizes[form] : cp_form_size((uint16_t)form, sizes);
-		attrs = cp_grow(b->attrs, b->attr_count, sizeof(*attrs));
+		attrs = with_room(b->table.attrs, b->table.attr_count, &b->attr_room, sizeof(*attrs));
 		if (!attrs)
 			return false;
-		b->attrs = attrs;
-		attrs[b->attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form, (int8_t)size,
+		b->table.attrs = attrs;
+		attrs[b->table.attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form, (int8_t)size,
 			form == DW_FORM_implicit_const ? cp_get_sleb(c) : 0 };
 		abbrev->attr_count++;
 		if (name == DW_AT_sibling && from_start && size > 0) {
@@ -119,7 +129,7 @@ static bool read_attrs(struct building *b, struct cp_cursor *c, struct cp_dw_siz
 	}
 }
 
-static bool read_table(struct building *b, struct cp_cursor *c, struct cp_dw_sizes sizes)
+static bool read_table(struct reading *b, struct cp_cursor *c, struct cp_dw_sizes sizes)
 {
 	for (;;) {
 		struct cp_abbrev abbrev = { .code = cp_get_uleb(c) }, *items;
@@ -132,11 +142,11 @@ static bool read_table(struct building *b, struct cp_cursor *c, struct cp_dw_siz
 		abbrev.children = cp_get8(c) != 0;
 		if (!read_attrs(b, c, sizes, &abbrev))
 			return false;
-		items = cp_grow(b->items, b->count, sizeof(*items));
+		items = with_room(b->table.items, b->table.count, &b->item_room, sizeof(*items));
 		if (!items)
 			return false;
-		b->items = items;
-		items[b->count++] = abbrev;
+		b->table.items = items;
+		items[b->table.count++] = abbrev;
 	}
 }
 
@@ -147,46 +157,43 @@ static int compare(const void *left, const void *right)
 	return a->code < b->code ? -1 : a->code > b->code;
 }
 
-static void *keep(struct cp_arena *arena, const void *items, size_t count, size_t size)
+bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw_sizes sizes)
 {
-	void *ret = cp_arena_alloc(arena, (count + 1) * size);
-
-	if (ret && count)
-		memcpy(ret, items, count * size);
-	return ret;
-}
-
-bool cp_abbrevs_read(struct cp_arena *arena, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrevs *ret)
-{
-	struct building b = { .items = NULL };
-	struct cp_abbrev *items = NULL;
-	const struct cp_abbrev_attr *attrs = NULL;
-	const struct cp_abbrev_step *steps = NULL;
-	bool sorted = true;
+	struct reading b = { .table = *table, .item_room = table->count, .attr_room = table->attr_count,
+		.step_room = table->step_count };
+	const struct cp_abbrev_attr *attrs;
+	const struct cp_abbrev_step *steps;
+	bool sorted = true, done;
 
 	for (uint16_t form = 0; form < KNOWN_FORMS; form++)
 		b.form_sizes[form] = (int8_t)cp_form_size(form, sizes);
-	if (read_table(&b, c, sizes)) {
-		items = keep(arena, b.items, b.count, sizeof(*items));
-		attrs = keep(arena, b.attrs, b.attr_count, sizeof(*attrs));
-		steps = keep(arena, b.steps, b.step_count, sizeof(*steps));
-	}
-	free(b.items);
-	free(b.attrs);
-	free(b.steps);
-	if (!items || !attrs || !steps)
+	b.table.count = b.table.attr_count = b.table.step_count = 0;
+	done = read_table(&b, c, sizes);
+	*table = b.table;
+	if (!done)
 		return false;
-	for (size_t i = 0; i < b.count; i++) {
-		items[i].attrs = attrs;
-		items[i].steps = steps;
-		attrs += items[i].attr_count;
-		steps += items[i].step_count;
-		sorted &= !i || items[i - 1].code < items[i].code;
+	attrs = table->attrs;
+	steps = table->steps;
+	for (size_t i = 0; i < table->count; i++) {
+		struct cp_abbrev *item = &table->items[i];
+
+		item->attrs = attrs;
+		item->steps = steps;
+		attrs += item->attr_count;
+		steps += item->step_count;
+		sorted &= !i || item[-1].code < item->code;
 	}
 	if (!sorted)
-		qsort(items, b.count, sizeof(*items), compare);
-	*ret = (struct cp_abbrevs){ items, b.count };
+		qsort(table->items, table->count, sizeof(*table->items), compare);
 	return true;
+}
+
+void cp_abbrevs_deinit(struct cp_abbrevs *table)
+{
+	free(table->items);
+	free(table->attrs);
+	free(table->steps);
+	memset(table, 0, sizeof(*table));
 }
 
 #ifdef __SSE2__

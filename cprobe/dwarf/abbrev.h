@@ -36,15 +36,18 @@ struct cp_abbrev {
 };
 
 struct cp_abbrevs {
-	struct cp_abbrev *items;	/* sorted by code */
-	size_t count;
+	struct cp_abbrev *items;	/* sorted by code; owned, as the lists are that they point into */
+	struct cp_abbrev_attr *attrs;
+	struct cp_abbrev_step *steps;
+	size_t count, attr_count, step_count;
 };
 
 /*
- * Read the table at the cursor; *ret is in the arena. The cursor ends behind it. False with c->failed: malformed;
- * without: no memory.
+ * Read the table at the cursor, in place of what *table held: zeroed before the first time. The cursor ends behind it.
+ * False with c->failed: malformed; without: no memory.
  */
-bool cp_abbrevs_read(struct cp_arena *arena, struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrevs *ret);
+bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw_sizes sizes);
+void cp_abbrevs_deinit(struct cp_abbrevs *table);
 
 /* NULL: no such code. */
 static inline const struct cp_abbrev *cp_abbrev_find(const struct cp_abbrevs *table, uint64_t code)

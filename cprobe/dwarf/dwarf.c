@@ -146,6 +146,7 @@ static struct cp_error *read_units(struct cp_dwarf *dwarf, enum cp_dw_section se
 		if (!units)
 			return &cp_error_no_memory;
 		dwarf->units = units;
+		unit.number = dwarf->unit_count;
 		units[dwarf->unit_count++] = unit;
 	}
 	return NULL;
@@ -236,6 +237,8 @@ void cp_dwarf_close(struct cp_dwarf *dwarf)
 		pthread_mutex_destroy(&dwarf->locks[i]);
 		cp_arena_deinit(&dwarf->arenas[i]);
 	}
+	for (size_t i = 0; i < dwarf->table_count; i++)
+		cp_abbrevs_deinit(&dwarf->tables[i].abbrevs);
 	free(dwarf->units);
 	free(dwarf->tables);
 	free(dwarf->types);

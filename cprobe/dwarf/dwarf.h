@@ -62,6 +62,7 @@ struct cp_dw_table {
 
 struct cp_dw_unit {
 	struct cp_dwarf *dwarf;
+	size_t number;			/* in dwarf->units */
 	uint64_t offset, end;		/* in its section; end: behind its last byte */
 	uint64_t first;			/* of its first DIE */
 	uint64_t abbrev_offset;
@@ -139,6 +140,13 @@ struct cp_error *cp_unit_root(struct cp_dw_unit *unit);
 
 /* The same and its abbreviations, once: needed by everything in die.h. */
 struct cp_error *cp_unit_prepare(struct cp_dw_unit *unit);
+
+/*
+ * A copy of a unit for a walk over all of it by one thread: prepared, with its abbreviations in *scratch, which the next
+ * unit overwrites: the tables of all units of a kernel take more time to keep than to read. *scratch is zeroed before
+ * the first time, and cp_abbrevs_deinit(&scratch->abbrevs) ends it.
+ */
+struct cp_error *cp_unit_borrow(struct cp_dw_unit *unit, struct cp_dw_table *scratch, struct cp_dw_unit *ret);
 
 /* The lock and the arena that guard the making of a unit's parts. */
 pthread_mutex_t *cp_unit_lock(const struct cp_dw_unit *unit);

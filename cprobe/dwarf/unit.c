@@ -10,12 +10,12 @@
 
 pthread_mutex_t *cp_unit_lock(const struct cp_dw_unit *unit)
 {
-	return &unit->dwarf->locks[(size_t)(unit - unit->dwarf->units) % CP_DW_LOCKS];
+	return &unit->dwarf->locks[unit->number % CP_DW_LOCKS];
 }
 
 struct cp_arena *cp_unit_arena(const struct cp_dw_unit *unit)
 {
-	return &unit->dwarf->arenas[(size_t)(unit - unit->dwarf->units) % CP_DW_LOCKS];
+	return &unit->dwarf->arenas[unit->number % CP_DW_LOCKS];
 }
 
 struct cp_cursor cp_unit_cursor(const struct cp_dw_unit *unit, uint64_t offset)
@@ -169,11 +169,11 @@ struct cp_error *cp_unit_root(struct cp_dw_unit *unit)
 	return error;
 }
 
-static struct cp_error *read_table(struct cp_dw_unit *unit, struct cp_dw_table *table, struct cp_arena *arena)
+static struct cp_error *read_table(const struct cp_dw_unit *unit, struct cp_dw_table *table)
 {
 	struct cp_cursor c = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, table->offset);
 	const uint8_t *start = c.at;
-	bool read = cp_abbrevs_read(arena, &c, table->sizes, &table->abbrevs);
+	bool read = cp_abbrevs_read(&table->abbrevs, &c, table->sizes);
 
 	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(c.at - start)))
 		return cp_dwarf_overspent(unit->dwarf);
@@ -185,24 +185,52 @@ static struct cp_error *read_table(struct cp_dw_unit *unit, struct cp_dw_table *
 
 struct cp_error *cp_unit_prepare(struct cp_dw_unit *unit)
 {
-	struct cp_dw_table *table;
+	struct cp_dw_table *table = unit->table;
 	struct cp_error *error;
-	size_t lock;
+	pthread_mutex_t *lock;
 
 	if (__atomic_load_n(&unit->is_prepared, __ATOMIC_ACQUIRE))
 		return NULL;
 	error = cp_unit_root(unit);
 	if (error)
 		return error;
-	table = unit->table;
-	lock = (size_t)(table - unit->dwarf->tables) % CP_DW_LOCKS;
-	pthread_mutex_lock(&unit->dwarf->locks[lock]);
+	lock = &unit->dwarf->locks[(size_t)(table - unit->dwarf->tables) % CP_DW_LOCKS];
+	pthread_mutex_lock(lock);
 	if (!table->is_read) {
-		error = read_table(unit, table, &unit->dwarf->arenas[lock]);
-		table->is_read = !error;
+		error = read_table(unit, table);
+		__atomic_store_n(&table->is_read, !error, __ATOMIC_RELEASE);
 	}
-	pthread_mutex_unlock(&unit->dwarf->locks[lock]);
-	if (!error)
+	pthread_mutex_unlock(lock);
+	if (!error) {
+		pthread_mutex_lock(cp_unit_lock(unit));	/* cp_unit_borrow() copies the unit */
 		__atomic_store_n(&unit->is_prepared, true, __ATOMIC_RELEASE);
+		pthread_mutex_unlock(cp_unit_lock(unit));
+	}
+	return error;
+}
+
+struct cp_error *cp_unit_borrow(struct cp_dw_unit *unit, struct cp_dw_table *scratch, struct cp_dw_unit *ret)
+{
+	struct cp_error *error = cp_unit_root(unit);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(cp_unit_lock(unit));
+	*ret = *unit;
+	pthread_mutex_unlock(cp_unit_lock(unit));
+	if (__atomic_load_n(&unit->table->is_read, __ATOMIC_ACQUIRE)) {
+		ret->is_prepared = true;
+		return NULL;
+	}
+	/* Several units in a row may share a table. */
+	if (!scratch->is_read || scratch->offset != unit->table->offset ||
+		memcmp(&scratch->sizes, &unit->table->sizes, sizeof(scratch->sizes))) {
+		scratch->offset = unit->table->offset;
+		scratch->sizes = unit->table->sizes;
+		error = read_table(unit, scratch);
+		scratch->is_read = !error;
+	}
+	ret->table = scratch;
+	ret->is_prepared = true;
 	return error;
 }
