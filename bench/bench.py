@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what bootsonde promises, beside its peers, in one run: see bench/README.md.
+"""Measures what bootsonde promises of a run, beside its peers, in one run: see bench/README.md.
 
     bench/bench.py [--rounds N] [--kernel VMLINUX] [--rbreak] [--no-demo] [--json FILE]
 
@@ -16,19 +16,18 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import socket
-import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import List, Optional
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from measure import ROOT, BenchError, Series, fetched_kernel, private_folder, table  # noqa: E402
+
 #: The bars, from the project's issues: seconds, MB, seconds.
 START_BAR_S, MEMORY_BAR_MB, DEMO_BAR_S = 0.5, 150.0, 6.0
 #: No single run takes longer than this; seconds.
@@ -46,29 +45,6 @@ os.rename({note!r} + ".part", {note!r})
 status = os.waitpid(child, 0)[1]
 sys.exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1)
 """
-
-
-class BenchError(Exception):
-    """A measurement that could not be made; the text says why."""
-
-
-@dataclass
-class Series:
-    """Measurements of one thing. bar: what it may be at most, or None for a peer."""
-
-    name: str
-    unit: str
-    bar: Optional[float] = None
-    values: List[float] = field(default_factory=list)
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.values)
-
-    def row(self) -> List[str]:
-        verdict = "" if self.bar is None else "yes" if self.median <= self.bar else "NO"
-        return [self.name, f"{self.median:.3g} {self.unit}", f"{min(self.values):.3g}", f"{max(self.values):.3g}",
-                str(len(self.values)), "" if self.bar is None else f"{self.bar:g} {self.unit}", verdict]
 
 
 def peak_mb(pid: int) -> float:
@@ -168,25 +144,6 @@ def alone(command: List[str], folder: Path, took: Series, memory: Optional[Serie
         memory.values.append(usage.ru_maxrss / (1024 if sys.platform == "linux" else 1))
 
 
-def fetched_kernel() -> Path:
-    """Debian's vmlinux, from launch/fetch.sh."""
-    done = subprocess.run([str(ROOT / "launch" / "fetch.sh"), "debian-kernel"], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900, check=False)
-    if done.returncode != 0:
-        raise BenchError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "launch/fetch.sh failed")
-    return Path(done.stdout.strip()) / "vmlinux"
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """With a path short enough for sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def measure(kernel: Path, rounds: int, rbreak: bool, demo: bool) -> List[Series]:
     """All series. The rounds take turns, so that a busy moment hits each alike."""
     gdb = [os.environ.get("GDB") or "gdb", "-nx", "-nh", "-q", "-batch", "-iex", "set osabi none"]
@@ -211,14 +168,6 @@ def measure(kernel: Path, rounds: int, rbreak: bool, demo: bool) -> List[Series]
     return [each for each in [*series, slow, whole] if each.values]
 
 
-def table(series: List[Series]) -> str:
-    """Columns, with a line under the head."""
-    rows = [["what", "median", "min", "max", "runs", "bar", "met"], *(each.row() for each in series)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, ["-" * width for width in widths])
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows)
-
-
 def main() -> int:
     """Exit 0 all bars met, 1 one was missed, 3 it could not be measured."""
     assert __doc__ is not None
@@ -235,8 +184,8 @@ def main() -> int:
     except (BenchError, OSError, subprocess.TimeoutExpired) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 3
-    print(f"{kernel.name}, {kernel.stat().st_size / 1e6:.0f} MB, {os.cpu_count()} CPUs\n")
-    print(table(series))
+    print(f"{kernel.name}, {os.path.getsize(kernel) / 1e6:.0f} MB, {os.cpu_count()} CPUs\n")
+    print(table([["what", "median", "min", "max", "runs", "bar", "met"], *(each.row() for each in series)]))
     if words.json:
         words.json.write_text(json.dumps([{**asdict(each), "median": each.median} for each in series], indent=1) + "\n",
                               encoding="utf-8")
