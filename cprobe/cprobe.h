@@ -13,8 +13,8 @@
  *	if (!error)
  *		error = cp_list(program, &where, CP_INLINED_INCLUDE, &records);
  *	if (!error)
- *		cp_records_print(stdout, &records, CP_FORMAT_TEXT);
- *	else
+ *		error = cp_records_print(stdout, &records, CP_FORMAT_TEXT);
+ *	if (error)
  *		fprintf(stderr, "%s\n", error->message);
  *
  * Errors, in the manner of drgn: a fallible function returns NULL for success, else an error object that its caller
@@ -175,9 +175,9 @@ struct cp_error *cp_records_sort(struct cp_records *records);
  */
 enum cp_format { CP_FORMAT_TEXT, CP_FORMAT_JSON, CP_FORMAT_GDB };
 
-/* Errors of the stream are left on it: ask ferror(3). */
-void cp_records_print(FILE *out, const struct cp_records *records, enum cp_format format);
-void cp_record_print(FILE *out, const struct cp_record *record, enum cp_format format);
+/* Many are written down on all CPUs. Errors of the stream are left on it: ask ferror(3). */
+struct cp_error *cp_records_print(FILE *out, const struct cp_records *records, enum cp_format format);
+struct cp_error *cp_record_print(FILE *out, const struct cp_record *record, enum cp_format format);
 
 /* A JSON string with its quotes. Bytes that are not UTF-8 become \u00XX of their value. NULL prints null. */
 void cp_json_string(FILE *out, const char *text);

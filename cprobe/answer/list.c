@@ -115,9 +115,12 @@ static struct cp_error *functions_by_address(const struct cp_records *records, s
 	return NULL;
 }
 
-/* Is there a function record of that name at the address? */
+/*
+ * Is there a function record of that name at the address? Else *twin is the index of one at the address with a place, or
+ * SIZE_MAX.
+ */
 static bool known(const struct cp_records *records, const struct cp_keyed *keys, size_t count,
-	const struct cp_symbol *symbol)
+	const struct cp_symbol *symbol, size_t *twin)
 {
 	size_t low = 0, high = count;
 
@@ -129,11 +132,14 @@ static bool known(const struct cp_records *records, const struct cp_keyed *keys,
 		else
 			high = middle;
 	}
+	*twin = SIZE_MAX;
 	for (; low < count && keys[low].key == symbol->address; low++) {
-		const char *name = records->items[keys[low].index].name;
+		const struct cp_record *record = &records->items[keys[low].index];
 
-		if (name == symbol->name || !strcmp(name, symbol->name))
+		if (record->name == symbol->name || !strcmp(record->name, symbol->name))
 			return true;
+		if (record->file)
+			*twin = keys[low].index;
 	}
 	return false;
 }
@@ -151,10 +157,11 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 	for (size_t i = 0; i < program->symbols.count && !error; i++) {
 		const struct cp_symbol *symbol = &program->symbols.items[i];
 		struct cp_record *record;
+		size_t twin;
 
 		if (!cp_symbol_is_code(&program->symbols, symbol) ||
 			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count) ||
-			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, symbol))
+			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, symbol, &twin))
 			continue;
 		record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
 		if (!record) {
@@ -164,6 +171,11 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		record->name = symbol->name;
 		record->has_size = true;
 		record->size = symbol->size;
+		if (twin != SIZE_MAX && records->amount == CP_BRIEF) {	/* an alias of what the unit was read for already */
+			record->file = records->items[twin].file;
+			record->line = records->items[twin].line;
+			continue;
+		}
 		error = cp_place_section(program, records, record);
 		if (!error)
 			error = cp_function_details(program, records, record);

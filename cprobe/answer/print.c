@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Records as text, JSON Lines and GDB scripts. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "answer/json.h"
 #include "base/utf8.h"
-#include "cprobe.h"
+#include "base/work.h"
 
 static const char *const kind_names[] = {
 	[CP_KIND_FUNCTION] = "function", [CP_KIND_INLINED] = "inlined", [CP_KIND_LINE] = "line",
@@ -116,14 +120,26 @@ static void print_json(FILE *out, const struct cp_record *r)
 
 /* -- Text -- */
 
+#define LONG_ROOM ((size_t)1 << 16)
+#define SHORT_ROOM ((size_t)1 << 10)
+#define LOOK 16		/* bytes that are looked at together, maybe behind the last one */
+
 /* A line in the making. Lists of all functions of a kernel have 350,000: stdio a piece would take most of the time. */
 struct line {
-	FILE *out;
-	size_t used;
+	FILE *out;			/* NULL: the bytes are kept, and their room grows */
+	char *bytes;			/* malloc'ed, with LOOK bytes behind the room */
+	size_t used, room;
+	bool failed;			/* there was no memory: what was added is lost */
 	const char *last_path;		/* whose text lies at last_start, of last_length bytes; NULL: none */
 	size_t last_start, last_length;
-	char bytes[1 << 16];
 };
+
+static bool line_init(struct line *line, FILE *out, size_t room)
+{
+	*line = (struct line){ .out = out, .bytes = malloc(room + LOOK), .room = room };
+	line->failed = !line->bytes;
+	return line->bytes;
+}
 
 static void flush(struct line *line)
 {
@@ -132,15 +148,30 @@ static void flush(struct line *line)
 	line->last_path = NULL;
 }
 
+/* False: there is none, and the line has failed. */
+static bool make_room(struct line *line, size_t count)
+{
+	size_t room = line->room;
+	char *bytes;
+
+	if (line->out && line->used)
+		flush(line);
+	while (room - line->used < count && room < SIZE_MAX / 4)
+		room *= 2;
+	bytes = room - line->used < count ? NULL : room == line->room ? line->bytes : realloc(line->bytes, room + LOOK);
+	if (!bytes) {
+		line->failed = true;
+		return false;
+	}
+	line->bytes = bytes;
+	line->room = room;
+	return true;
+}
+
 static inline void add_bytes(struct line *line, const char *bytes, size_t count)
 {
-	if (count > sizeof(line->bytes) - line->used) {
-		flush(line);
-		if (count > sizeof(line->bytes)) {
-			fwrite(bytes, 1, count, line->out);
-			return;
-		}
-	}
+	if (count > line->room - line->used && !make_room(line, count))
+		return;
 	memcpy(line->bytes + line->used, bytes, count);
 	line->used += count;
 }
@@ -156,9 +187,9 @@ static void add_hex(struct line *line, uint64_t value, int digits)
 
 	while (digits < 16 && value >> 4 * digits)
 		digits++;
-	for (int i = 0; i < digits; i++)
-		text[i] = "0123456789abcdef"[value >> 4 * (digits - 1 - i) & 15];
-	add_bytes(line, text, (size_t)digits);
+	for (int i = 16; i > 16 - digits; value >>= 4)
+		text[--i] = "0123456789abcdef"[value & 15];
+	add_bytes(line, text + 16 - digits, (size_t)digits);
 }
 
 static void add_decimal(struct line *line, uint64_t value, int width)
@@ -176,6 +207,29 @@ static void add_decimal(struct line *line, uint64_t value, int width)
 static bool is_plain(unsigned char c)
 {
 	return c > 0x20 && c < 0x7f;
+}
+
+/* Are all bytes plain? Up to LOOK - 1 behind them may be read. */
+static bool are_plain(const char *bytes, size_t count)
+{
+#ifdef __SSE2__
+	for (size_t i = 0; i < count; i += LOOK) {
+		__m128i b = _mm_loadu_si128((const __m128i *)(bytes + i));	/* signed: 0x80 and above are below 0x20 */
+		__m128i plain = _mm_and_si128(_mm_cmpgt_epi8(b, _mm_set1_epi8(0x20)), _mm_cmplt_epi8(b, _mm_set1_epi8(0x7f)));
+		unsigned int odd = ~(unsigned int)_mm_movemask_epi8(plain) & 0xffff;
+
+		if (count - i < LOOK)
+			odd &= (1u << (count - i)) - 1;
+		if (odd)
+			return false;
+	}
+#else
+	for (size_t i = 0; i < count; i++) {
+		if (!is_plain((unsigned char)bytes[i]))
+			return false;
+	}
+#endif
+	return true;
 }
 
 /* What is no printable ASCII or UTF-8, and white space, becomes "?". */
@@ -202,14 +256,16 @@ static void add_odd_word(struct line *line, const unsigned char *p)
 /* A name as one word of a line. */
 static void add_word(struct line *line, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)(text && *text ? text : "?");
-	char *out = line->bytes + line->used, *end = line->bytes + sizeof(line->bytes);
+	const char *word = text && *text ? text : "?";
+	size_t length = strlen(word);
 
-	while (out < end && is_plain(*p))
-		*out++ = (char)*p++;
-	line->used = (size_t)(out - line->bytes);
-	if (*p)
-		add_odd_word(line, p);
+	if (length > line->room - line->used && !make_room(line, length))
+		return;
+	memcpy(line->bytes + line->used, word, length);
+	if (are_plain(line->bytes + line->used, length))
+		line->used += length;
+	else
+		add_odd_word(line, (const unsigned char *)word);
 }
 
 /* The same of a path: lists repeat them. */
@@ -217,7 +273,7 @@ static void add_path(struct line *line, const char *path)
 {
 	size_t start = line->used;
 
-	if (path && path == line->last_path && line->last_length <= sizeof(line->bytes) - line->used) {
+	if (path && path == line->last_path && line->last_length <= line->room - line->used) {
 		memmove(line->bytes + line->used, line->bytes + line->last_start, line->last_length);
 		line->used += line->last_length;
 		line->last_start = start;
@@ -340,29 +396,121 @@ static void add_gdb(struct line *line, const struct cp_record *r, bool again)
 	}
 }
 
-void cp_record_print(FILE *out, const struct cp_record *record, enum cp_format format)
+struct cp_error *cp_record_print(FILE *out, const struct cp_record *record, enum cp_format format)
 {
 	const struct cp_records one = { .items = (struct cp_record *)(uintptr_t)record, .count = 1 };
 
-	cp_records_print(out, &one, format);
+	return cp_records_print(out, &one, format);
 }
 
-void cp_records_print(FILE *out, const struct cp_records *records, enum cp_format format)
+/* Text or GDB commands. */
+static void add_range(struct line *line, const struct cp_records *records, size_t first, size_t end,
+	enum cp_format format)
+{
+	for (size_t i = first; i < end; i++) {
+		const struct cp_record *r = &records->items[i];
+
+		if (format == CP_FORMAT_GDB)
+			add_gdb(line, r, i && r[-1].address == r->address);
+		else
+			add_text(line, r);
+	}
+}
+
+/* -- Many records: written down on all CPUs, printed in their order -- */
+
+#define CHUNK ((size_t)2048)	/* records */
+#define CHUNKS_AT_ONCE 64	/* some ten megabytes of text */
+
+struct printing {
+	const struct cp_records *records;
+	enum cp_format format;
+	size_t first;		/* record of the first chunk */
+	char *texts[CHUNKS_AT_ONCE];	/* malloc'ed; NULL: there was no memory */
+	size_t sizes[CHUNKS_AT_ONCE];
+};
+
+static size_t chunk_end(const struct printing *p, size_t chunk)
+{
+	size_t end = p->first + (chunk + 1) * CHUNK;
+
+	return end < p->records->count ? end : p->records->count;
+}
+
+static void write_json(struct printing *p, size_t chunk)
+{
+	FILE *text = open_memstream(&p->texts[chunk], &p->sizes[chunk]);
+	bool failed;
+
+	if (!text)
+		return;
+	for (size_t i = p->first + chunk * CHUNK; i < chunk_end(p, chunk); i++)
+		print_json(text, &p->records->items[i]);
+	failed = ferror(text);
+	if (fclose(text) || failed) {
+		free(p->texts[chunk]);
+		p->texts[chunk] = NULL;
+	}
+}
+
+static struct cp_error *write_chunk(void *context, size_t worker, size_t chunk)
+{
+	struct printing *p = context;
+	struct line line;
+
+	(void)worker;
+	if (p->format == CP_FORMAT_JSON) {
+		write_json(p, chunk);
+		return NULL;
+	}
+	if (line_init(&line, NULL, LONG_ROOM))
+		add_range(&line, p->records, p->first + chunk * CHUNK, chunk_end(p, chunk), p->format);
+	if (line.failed) {
+		free(line.bytes);
+		return NULL;
+	}
+	p->texts[chunk] = line.bytes;
+	p->sizes[chunk] = line.used;
+	return NULL;
+}
+
+/* Without a memory of its own; false: not even for a line. */
+static bool print_range(FILE *out, const struct cp_records *records, size_t first, size_t end, enum cp_format format)
 {
 	struct line line;
 
-	line.out = out;
-	line.used = 0;
-	line.last_path = NULL;
-	for (size_t i = 0; i < records->count; i++) {
-		const struct cp_record *r = &records->items[i];
-
-		if (format == CP_FORMAT_JSON)
-			print_json(out, r);
-		else if (format == CP_FORMAT_GDB)
-			add_gdb(&line, r, i && r[-1].address == r->address);
-		else
-			add_text(&line, r);
+	for (size_t i = first; i < end && format == CP_FORMAT_JSON; i++)
+		print_json(out, &records->items[i]);
+	if (format == CP_FORMAT_JSON)
+		return true;
+	if (line_init(&line, out, end - first > 8 ? LONG_ROOM : SHORT_ROOM)) {
+		add_range(&line, records, first, end, format);
+		flush(&line);
 	}
-	flush(&line);
+	free(line.bytes);
+	return !line.failed;
+}
+
+struct cp_error *cp_records_print(FILE *out, const struct cp_records *records, enum cp_format format)
+{
+	struct printing p = { .records = records, .format = format };
+	bool good = true;
+
+	while (p.first < records->count && good) {
+		size_t left = (records->count - p.first + CHUNK - 1) / CHUNK;
+		size_t chunks = left < CHUNKS_AT_ONCE ? left : CHUNKS_AT_ONCE;
+
+		memset(p.texts, 0, sizeof(p.texts));
+		if (records->count > CHUNK)
+			cp_work(chunks, cp_workers(chunks, 2), write_chunk, &p);
+		for (size_t i = 0; i < chunks; i++) {
+			if (p.texts[i])
+				fwrite(p.texts[i], 1, p.sizes[i], out);
+			else
+				good = good && print_range(out, records, p.first + i * CHUNK, chunk_end(&p, i), format);
+			free(p.texts[i]);
+		}
+		p.first += chunks * CHUNK;
+	}
+	return good ? NULL : &cp_error_no_memory;
 }

@@ -115,7 +115,7 @@ static bool shares_run(const uint8_t *runs, const char *string, uint64_t size, c
  */
 static struct cp_error *find_formats(const struct area *area, const char *text, struct found *found)
 {
-	static uint8_t runs[65536];
+	uint8_t runs[65536];
 	size_t length = strlen(text);
 	const char *percent, *last, *nul;
 
@@ -124,8 +124,10 @@ static struct cp_error *find_formats(const struct area *area, const char *text, 
 	for (size_t i = 0; i + CP_FORMAT_RUN <= length; i++)
 		runs[run_hash(text + i)] = 1;
 	for (uint64_t at = 0, start, end; at < area->size; at = end + 1) {
-		size_t place;
+		struct cp_error *error = NULL;
+		bool matches = false;
 		unsigned int score;
+		size_t place;
 
 		percent = memchr(area->bytes + at, '%', area->size - at);
 		nul = percent ? memchr(percent, 0, area->size - (uint64_t)(percent - area->bytes)) : NULL;
@@ -134,17 +136,16 @@ static struct cp_error *find_formats(const struct area *area, const char *text, 
 		/* Of several before the NUL the last one: what is binary in front of the string may hold one too. */
 		last = memrchr(percent, '%', (size_t)(nul - percent));
 		bounds(area, (uint64_t)(last - area->bytes), &start, &end);
-		if (shares_run(runs, area->bytes + start, end - start, text, length) &&
-			cp_format_match(area->bytes + start, end - start, text, &place, &score) && score >= found->score) {
-			struct cp_error *error;
-
+		if (shares_run(runs, area->bytes + start, end - start, text, length))
+			error = cp_format_match(area->bytes + start, end - start, text, &matches, &place, &score);
+		if (matches && score >= found->score) {
 			if (score > found->score)
 				found->count = 0;
 			found->score = score;
 			error = add(found, area, start, start + place);
-			if (error)
-				return error;
 		}
+		if (error)
+			return error;
 	}
 	return NULL;
 }

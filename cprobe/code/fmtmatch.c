@@ -131,14 +131,17 @@ static void step(const struct piece *pieces, size_t count, unsigned char c, stru
 	}
 }
 
-bool cp_format_match(const char *format, size_t length, const char *text, size_t *place, unsigned int *score)
+struct cp_error *cp_format_match(const char *format, size_t length, const char *text, bool *matches, size_t *place,
+	unsigned int *score)
 {
+	struct cp_error *error = &cp_error_no_memory;
 	size_t text_length = strlen(text), count;
 	struct state *now, *next, best = { .score = -1 };
 	struct piece *pieces;
 
+	*matches = false;
 	if (!text_length || text_length > LONGEST_TEXT || !length || length > LONGEST_FORMAT)
-		return false;
+		return NULL;
 	pieces = malloc(length * sizeof(*pieces));
 	now = malloc((length + 1) * sizeof(*now));
 	next = malloc((length + 1) * sizeof(*next));
@@ -156,13 +159,15 @@ bool cp_format_match(const char *format, size_t length, const char *text, size_t
 	}
 	for (size_t i = 0; i <= count; i++)
 		improve(&best, now[i]);
+	error = NULL;
+	*matches = best.score >= 0 && best.best_run >= CP_FORMAT_RUN && (size_t)best.score * 5 >= text_length * 2;
+	if (*matches) {
+		*place = best.place;
+		*score = (unsigned int)best.score;
+	}
 out:
 	free(pieces);
 	free(now);
 	free(next);
-	if (best.score < 0 || best.best_run < CP_FORMAT_RUN || (size_t)best.score * 5 < text_length * 2)
-		return false;
-	*place = best.place;
-	*score = (unsigned int)best.score;
-	return true;
+	return error;
 }

@@ -47,7 +47,7 @@ static int run_verb(const struct cp_options *options)
 		error = cp_records_sort(&records);
 	if (!error && status < 0) {
 		status = records.count ? 0 : 1;
-		cp_records_print(stdout, &records, options->format);
+		error = cp_records_print(stdout, &records, options->format);
 		if (!records.count)
 			cp_complain("%s: %s: nothing matched", options->kernel, verb->name);
 	}

@@ -55,12 +55,12 @@ static void print_unknown(const char *text, enum cp_format format)
 	}
 }
 
-static void print_record(struct stream *s, const struct cp_record *record)
+static struct cp_error *print_record(struct stream *s, const struct cp_record *record)
 {
 	s->found |= record->name || record->file;
 	if (s->options->format == CP_FORMAT_GDB)
 		fputs("# ", stdout);
-	cp_record_print(stdout, record, s->options->format == CP_FORMAT_GDB ? CP_FORMAT_TEXT : s->options->format);
+	return cp_record_print(stdout, record, s->options->format == CP_FORMAT_GDB ? CP_FORMAT_TEXT : s->options->format);
 }
 
 static void forget(struct stream *s)
@@ -85,7 +85,7 @@ static struct cp_error *answer(struct stream *s)
 		if (s->lines[i])
 			print_unknown(s->lines[i], s->options->format);
 		else
-			print_record(s, &records.items[next++]);
+			error = print_record(s, &records.items[next++]);
 	}
 	forget(s);
 	cp_records_deinit(&records);

@@ -112,10 +112,10 @@ static bool read_attrs(struct reading *b, struct cp_cursor *c, struct cp_dw_size
 			return false;
 		b->table.attrs = attrs;
 		attrs[b->table.attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form, (int8_t)size,
-			form == DW_FORM_implicit_const ? cp_get_sleb(c) : 0 };
+			form == DW_FORM_implicit_const ? cp_get_sleb(c) : 1 };
 		abbrev->attr_count++;
-		if (name == DW_AT_sibling && from_start && size > 0) {
-			abbrev->sibling_form = (uint16_t)form;
+		if (name == DW_AT_sibling && from_start && size > 0 && form != DW_FORM_ref_addr) {
+			abbrev->sibling_size = (uint8_t)size;
 			abbrev->sibling_at = (uint16_t)fixed;
 		}
 		if (size >= 0 && fixed + (unsigned int)size <= UINT16_MAX) {
@@ -270,8 +270,7 @@ bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_dw_sizes sizes, struct c
 {
 	uint64_t name = cp_get_uleb(c), form = cp_get_uleb(c);
 
-	if (form == DW_FORM_implicit_const)
-		ret->implicit = cp_get_sleb(c);
+	ret->implicit = form == DW_FORM_implicit_const ? cp_get_sleb(c) : 1;
 	if (name > UINT16_MAX || form > UINT16_MAX)
 		cp_fail(c);
 	ret->name = (uint16_t)name;

@@ -16,7 +16,7 @@ struct cp_dw_sizes {
 struct cp_abbrev_attr {
 	uint16_t name, form;		/* DW_AT_*, DW_FORM_* */
 	int8_t size;			/* bytes of a value, cp_form_size() */
-	int64_t implicit;		/* the value of DW_FORM_implicit_const */
+	int64_t implicit;		/* the value of a form without data: DW_FORM_implicit_const's, 1 of DW_FORM_flag_present */
 };
 
 /* To pass over attributes: `fixed` bytes, then one value of a form whose size lies in the data. */
@@ -28,7 +28,7 @@ struct cp_abbrev {
 	uint64_t code;
 	uint16_t tag;			/* DW_TAG_* */
 	bool children;
-	uint16_t sibling_form;		/* of a DW_AT_sibling with `sibling_at` bytes of fixed size before it; 0 none */
+	uint8_t sibling_size;		/* of a DW_AT_sibling in this unit, `sibling_at` bytes behind the start; 0: none such */
 	uint16_t sibling_at;
 	uint32_t attr_count, step_count;
 	const struct cp_abbrev_attr *attrs;

@@ -99,6 +99,8 @@ static inline uint64_t cp_get_uleb(struct cp_cursor *c)
 	uint64_t value = 0;
 	unsigned int shift = 0;
 
+	if (c->at < c->end && !(*c->at & 0x80))
+		return *c->at++;	/* almost all are one byte */
 	while (c->at < c->end) {
 		uint8_t byte = *c->at++;
 

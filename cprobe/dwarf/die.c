@@ -6,7 +6,7 @@
 /* An instance of an instance of a declaration: three, and some more for what compilers may come up with. */
 #define MAX_ORIGINS 8
 
-/* Forms whose size lies in the data, those without data, and those that no other has the size of. */
+/* Forms whose size lies in the data, and those that no other has the size of. */
 bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c, struct cp_dw_attr *ret)
 {
 	uint64_t form = declared->form;
@@ -16,9 +16,9 @@ bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c
 		form = cp_get_uleb(c);
 	ret->form = (uint16_t)form;
 	switch (form) {
-	case DW_FORM_implicit_const:
-		ret->value = (uint64_t)declared->implicit;
-		return declared->form == DW_FORM_implicit_const;
+	case DW_FORM_implicit_const:	/* as DW_FORM_indirect names it: the value would have to be in the declaration */
+		cp_fail(c);
+		return false;
 	case DW_FORM_flag_present:
 		ret->value = 1;
 		return true;
@@ -261,16 +261,16 @@ static const uint8_t *sibling_of(const struct cp_die *die, const struct cp_curso
 	struct cp_dw_attr attr;
 	uint64_t offset;
 
-	if (die->abbrev->sibling_form) {
-		const struct cp_abbrev_attr declared = { .form = die->abbrev->sibling_form, .size = -1 };
-
+	if (die->abbrev->sibling_size) {
 		cp_skip(&at, die->abbrev->sibling_at);
-		if (!cp_attr_read(die->unit, &declared, &at, &attr))
+		offset = cp_get_sized(&at, die->abbrev->sibling_size);
+		if (at.failed)
 			return NULL;
-	} else if (!cp_die_attr(die, DW_AT_sibling, &attr)) {
+	} else if (cp_die_attr(die, DW_AT_sibling, &attr)) {
+		offset = attr.form == DW_FORM_ref_addr ? attr.value - unit->offset : attr.value;
+	} else {
 		return NULL;
 	}
-	offset = attr.form == DW_FORM_ref_addr ? attr.value - unit->offset : attr.value;
 	if (offset >= unit->end - unit->offset)
 		return NULL;
 	start = unit->dwarf->sections[unit->section].bytes + unit->offset;

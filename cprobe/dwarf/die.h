@@ -31,9 +31,12 @@ static inline bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_
 	ret->unit = unit;
 	ret->name = declared->name;
 	ret->form = declared->form;
-	if (declared->size <= 0 || (uint64_t)declared->size > cp_left(c))
+	if (declared->size < 0 || (uint64_t)declared->size > cp_left(c))
 		return cp_attr_read_odd(declared, c, ret);
 	switch (declared->size) {
+	case 0:
+		ret->value = (uint64_t)declared->implicit;
+		return true;
 	case 1:
 		ret->value = *p;
 		break;

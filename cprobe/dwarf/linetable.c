@@ -14,7 +14,7 @@ struct columns {
 	size_t count;
 };
 
-static void read_columns(struct cp_cursor *c, struct columns *ret)
+static void read_columns(struct cp_cursor *c, struct cp_dw_sizes sizes, struct columns *ret)
 {
 	ret->count = cp_get8(c);
 	if (ret->count > MAX_COLUMNS) {
@@ -26,7 +26,8 @@ static void read_columns(struct cp_cursor *c, struct columns *ret)
 
 		ret->types[i] = cp_get_uleb(c);
 		form = cp_get_uleb(c);
-		ret->forms[i] = (struct cp_abbrev_attr){ .form = (uint16_t)form };
+		ret->forms[i] = (struct cp_abbrev_attr){ .form = (uint16_t)form, .implicit = 1,
+			.size = (int8_t)cp_form_size((uint16_t)form, sizes) };
 		if (form > UINT16_MAX || form == DW_FORM_implicit_const)
 			cp_fail(c);
 	}
@@ -56,7 +57,7 @@ static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 	struct columns columns;
 	uint64_t count;
 
-	read_columns(c, &columns);
+	read_columns(c, lines->unit->sizes, &columns);
 	count = cp_get_uleb(c);
 	if (c->failed || (count && !columns.count) || count > cp_left(c))	/* an entry has a byte at least */
 		return cp_fail(c), true;
@@ -69,7 +70,7 @@ static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 		read_entry(lines->unit, c, &columns, &folder);
 		lines->folders[lines->folder_count] = folder.name;
 	}
-	read_columns(c, &columns);
+	read_columns(c, lines->unit->sizes, &columns);
 	count = cp_get_uleb(c);
 	if (c->failed || (count && !columns.count) || count > cp_left(c))
 		return cp_fail(c), true;

@@ -12,7 +12,7 @@ static void printed(const struct cp_record *record, enum cp_format format, const
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	cp_record_print(out, record, format);
+	assert_null(cp_record_print(out, record, format));
 	fclose(out);
 	assert_string_equal(text, expected);
 	free(text);

@@ -19,11 +19,12 @@ from cprobe_kernels import SOURCES
 #: Of a question with more allocations than twice this, so many are failed one by one and then as many, spread out.
 FIRST = 120
 LIMIT = "out of memory"
-#: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of the kernel's.
+#: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of
+#: the kernel's, ~ for a blank.
 QUESTIONS = ["info", "info --format json", "list", "list --format json", "list --file tsc.c", "list --func lapic_*",
-             "find --insn cpuid,rdtsc", "find --insn hlt --format json", "find --message TSC_not_initialized",
-             "find --message calibration_failed --format json", "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin",
-             "symbol l* --format json", "type u_int", "type --format json u_int", "symbolize ADDRESS 0x10",
+             "find --insn cpuid,rdtsc", "find --insn hlt --format json", "find --message TSC~not~initialized",
+             "find --message calibration~failed --format json", "find --message Statistical~lapic~calibration~failed!",
+             "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin", "symbol l* --format json", "type u_int", "type --format json u_int", "symbolize ADDRESS 0x10",
              "symbolize --inlines --format json ADDRESS", "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12",
              "symbolize < ADDRESS junk 0x10 FUNCTION", "list --format gdb"]
 
@@ -71,7 +72,7 @@ def asked(question: str, kernel: Path) -> tuple[list[str | Path], str]:
     text = question.replace("ADDRESS", hex(address))
     text = text.replace("FUNCTION", f"0x{address:016x}~lapic_init+0x4~x86/local_apic.c:30~function")
     command, _, stdin = text.partition(" < ")
-    words = [word.replace("_not_", " not ").replace("_failed", " failed") for word in command.split()]
+    words = [word.replace("~", " ") for word in command.split()]
     return [words[0], kernel, *words[1:]], "\n".join(stdin.split()).replace("~", " ")
 
 
