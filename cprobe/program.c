@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "elf/debugfile.h"
 #include "program.h"
 
@@ -34,6 +35,7 @@ void cp_program_close(struct cp_program *program)
 		return;
 	if (program->dwarf)
 		cp_address_map_deinit(&program->addresses);
+	cp_variables_deinit(&program->variables);
 	cp_paths_deinit(&program->paths);
 	cp_arena_deinit(&program->arena);
 	cp_dwarf_close(program->dwarf);
@@ -55,6 +57,7 @@ void cp_program_note(const struct cp_program *program, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
+	cp_one_line(text);
 	program->note(program->note_context, text);
 }
 
@@ -152,8 +155,6 @@ struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 {
 	struct cp_error *error;
 
-	if (program->dwarf)
-		cp_dwarf_begin(program->dwarf);
 	if (program->dwarf_tried)
 		return NULL;
 	error = cp_program_need_debug(program);
@@ -167,6 +168,17 @@ struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 	}
 	program->dwarf_tried = true;
 	return NULL;
+}
+
+void cp_program_begin(struct cp_program *program)
+{
+	if (program->dwarf)
+		cp_dwarf_begin(program->dwarf);
+}
+
+struct cp_error *cp_program_end(struct cp_program *program, struct cp_error *error)
+{
+	return error || !program->dwarf ? error : cp_dwarf_end(program->dwarf);
 }
 
 struct cp_error *cp_program_no_dwarf(const struct cp_program *program)

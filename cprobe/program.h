@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A kernel as the verbs see it: its image, the image that has its debug information (the same one, or a split debug
- * file), the symbol table and libdw's handle. Each part is made when it is first asked for; cp_program_close() ends
+ * file), the symbol table and the DWARF. Each part is made when it is first asked for; cp_program_close() ends
  * them all. The bytes of code and data always come from the kernel's own file.
  */
 #ifndef CPROBE_PROGRAM_H
@@ -11,6 +11,19 @@
 #include "dwarf/paths.h"
 #include "elf/image.h"
 #include "elf/symbols.h"
+
+struct cp_variable;
+
+/* Where DWARF describes the variables at fixed addresses; see answer/variables.h. */
+struct cp_variables {
+	size_t looks;			/* until all are read */
+	bool is_read;
+	struct cp_variable *items;
+	struct cp_keyed *by_address;	/* sorted; indices of items */
+	size_t count;
+};
+
+void cp_variables_deinit(struct cp_variables *variables);
 
 struct cp_program {
 	cp_note_fn *note;		/* or NULL */
@@ -22,6 +35,7 @@ struct cp_program {
 	struct cp_symbols symbols;	/* empty when there is no table */
 	struct cp_dwarf *dwarf;		/* owned; NULL when there is no DWARF */
 	struct cp_address_map addresses;	/* of the DWARF */
+	struct cp_variables variables;
 	struct cp_arena arena;		/* of the paths */
 	struct cp_paths paths;		/* for answers that one thread gives */
 };
@@ -36,6 +50,13 @@ struct cp_error *cp_program_symbols_within(struct cp_program *program, const str
 	struct cp_symbols *ret);
 
 struct cp_error *cp_program_need_dwarf(struct cp_program *program);
+
+/*
+ * Every question of cprobe.h begins with the one and ends with the other, which returns its error, if there is one, or
+ * what was passed over meanwhile: see cp_dwarf_end().
+ */
+void cp_program_begin(struct cp_program *program);
+struct cp_error *cp_program_end(struct cp_program *program, struct cp_error *error);
 
 /* Tell the user what an answer cannot hold. A note longer than 1 KiB is cut. */
 void cp_program_note(const struct cp_program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -43,7 +43,7 @@ static struct cp_error *take(void *context, const struct cp_code_part *part, uin
 	return NULL;
 }
 
-struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
+static struct cp_error *find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
 	struct cp_records *records)
 {
 	struct sites sites = { .records = records };
@@ -66,7 +66,14 @@ struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics
 	return error;
 }
 
-struct cp_error *cp_find_message(struct cp_program *program, const char *text, const struct cp_where *where,
+struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
+	struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, find_insns(program, mnemonics, where, records));
+}
+
+static struct cp_error *find_message(struct cp_program *program, const char *text, const struct cp_where *where,
 	struct cp_records *records)
 {
 	struct cp_code code;
@@ -77,4 +84,11 @@ struct cp_error *cp_find_message(struct cp_program *program, const char *text, c
 	error = cp_message_find(program, &code, text, where, records);
 	cp_code_deinit(&code);
 	return error;
+}
+
+struct cp_error *cp_find_message(struct cp_program *program, const char *text, const struct cp_where *where,
+	struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, find_message(program, text, where, records));
 }

@@ -83,7 +83,7 @@ static struct cp_error *scan(struct search *s, struct cp_dw_unit *const *units, 
 	return error;
 }
 
-struct cp_error *cp_find_line(struct cp_program *program, const char *file, unsigned int line,
+static struct cp_error *find_line(struct cp_program *program, const char *file, unsigned int line,
 	struct cp_records *records)
 {
 	struct search s = { .program = program, .glob = file, .line = line, .records = records };
@@ -114,4 +114,11 @@ struct cp_error *cp_find_line(struct cp_program *program, const char *file, unsi
 	}
 	free(units);
 	return error;
+}
+
+struct cp_error *cp_find_line(struct cp_program *program, const char *file, unsigned int line,
+	struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, find_line(program, file, line, records));
 }

@@ -184,7 +184,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 	return error;
 }
 
-struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
+static struct cp_error *list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records)
 {
 	bool by_file = where->files.count || inlined == CP_INLINED_ONLY;	/* symbols know neither files nor copies */
@@ -212,4 +212,11 @@ struct cp_error *cp_list(struct cp_program *program, const struct cp_where *wher
 			program->image->path, program->debug_why ? ": " : "", program->debug_why ? program->debug_why : "");
 	cp_program_note_symbols(program);
 	return from_symbols(program, &where->functions, records);
+}
+
+struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
+	struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, list(program, where, inlined, records));
 }

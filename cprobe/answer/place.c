@@ -110,7 +110,7 @@ struct cp_error *cp_places_fill(struct cp_program *program, const struct cp_wher
 		if (!error && wanted)
 			records->items[kept++] = records->items[i];
 	}
-	if (!error)
+	if (!error && kept > first)
 		error = fill_lines(program, records->items + first, kept - first);
 	if (error)
 		return error;

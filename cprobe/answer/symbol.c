@@ -30,7 +30,7 @@ static struct cp_error *add(struct cp_program *program, const struct cp_symbol *
 	return NULL;
 }
 
-struct cp_error *cp_find_symbol(struct cp_program *program, const char *glob, struct cp_records *records)
+static struct cp_error *find_symbol(struct cp_program *program, const char *glob, struct cp_records *records)
 {
 	struct cp_error *error = cp_program_need_symbols(program);
 	bool literal = cp_glob_is_literal(glob);
@@ -50,4 +50,10 @@ struct cp_error *cp_find_symbol(struct cp_program *program, const char *glob, st
 			error = add(program, symbol, records);
 	}
 	return error;
+}
+
+struct cp_error *cp_find_symbol(struct cp_program *program, const char *glob, struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, find_symbol(program, glob, records));
 }

@@ -82,7 +82,7 @@ static struct cp_error *by_dwarf(struct cp_program *program, bool inlines, struc
 	return inlines ? add_inlines(program, &scopes, records, record) : NULL;
 }
 
-struct cp_error *cp_symbolize(struct cp_program *program, const uint64_t *addresses, size_t count, bool inlines,
+static struct cp_error *symbolize(struct cp_program *program, const uint64_t *addresses, size_t count, bool inlines,
 	struct cp_records *records)
 {
 	struct cp_error *error = cp_program_need_symbols(program);
@@ -113,4 +113,11 @@ struct cp_error *cp_symbolize(struct cp_program *program, const uint64_t *addres
 	}
 	free(lines);
 	return error;
+}
+
+struct cp_error *cp_symbolize(struct cp_program *program, const uint64_t *addresses, size_t count, bool inlines,
+	struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, symbolize(program, addresses, count, inlines, records));
 }

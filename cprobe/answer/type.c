@@ -284,6 +284,9 @@ static struct cp_error *add_member(struct layout *l, const char *name, const str
 
 	if (!details)
 		return &cp_error_no_memory;
+	/* Structs within structs within ...: a small file can describe endlessly many fields. */
+	if (!cp_dwarf_charge(member->unit->dwarf, sizeof(*record) + sizeof(*details) + strlen(name)))
+		return cp_dwarf_overspent(member->unit->dwarf);
 	record->name = name;
 	record->has_size = true;
 	record->size = cp_type_size(member);
@@ -505,7 +508,7 @@ static const char *skip_keyword(const char *path)
 	return path;
 }
 
-struct cp_error *cp_find_type(struct cp_program *program, const char *path, struct cp_records *records)
+static struct cp_error *find_type(struct cp_program *program, const char *path, struct cp_records *records)
 {
 	struct layout l = { program, records };
 	struct cp_error *error = cp_program_need_dwarf(program);
@@ -528,4 +531,10 @@ struct cp_error *cp_find_type(struct cp_program *program, const char *path, stru
 		error = add_definition(&l, name, own, own + length, &all.items[i]);
 	free(all.items);
 	return error;
+}
+
+struct cp_error *cp_find_type(struct cp_program *program, const char *path, struct cp_records *records)
+{
+	cp_program_begin(program);
+	return cp_program_end(program, find_type(program, path, records));
 }

@@ -3,11 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cprobe.h"
+#include "base/error.h"
 
 static char no_memory_message[] = "out of memory: close other programs or raise the limit (ulimit -v)";
 
 struct cp_error cp_error_no_memory = { CP_ERROR_NO_MEMORY, no_memory_message };
+
+void cp_one_line(char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+	}
+}
 
 struct cp_error *cp_error_create(enum cp_error_code code, const char *format, ...)
 {
@@ -25,6 +33,7 @@ struct cp_error *cp_error_create(enum cp_error_code code, const char *format, ..
 		free(error);
 		return &cp_error_no_memory;
 	}
+	cp_one_line(error->message);
 	return error;
 }
 

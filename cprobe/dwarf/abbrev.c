@@ -102,7 +102,7 @@ static bool read_attrs(struct reading *b, struct cp_cursor *c, struct cp_dw_size
 
 		if (c->failed || (!name && !form))
 			return !c->failed && add_step(b, fixed, 0, abbrev);
-		if (name > UINT16_MAX || form > UINT16_MAX || !form) {
+		if (name > UINT16_MAX || form > UINT16_MAX || !form || abbrev->attr_count == CP_MAX_ATTRS) {
 			cp_fail(c);
 			return false;
 		}
@@ -179,7 +179,8 @@ bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw
 
 		item->attrs = attrs;
 		item->steps = steps;
-		attrs += item->attr_count;
+		if (item->attr_count)
+			attrs += item->attr_count;
 		steps += item->step_count;
 		sorted &= !i || item[-1].code < item->code;
 	}

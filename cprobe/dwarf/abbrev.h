@@ -19,6 +19,12 @@ struct cp_abbrev_attr {
 	int64_t implicit;		/* the value of a form without data: DW_FORM_implicit_const's, 1 of DW_FORM_flag_present */
 };
 
+/*
+ * DWARF 5 has some 150 attributes. What declares many more would make each DIE of one byte cost as much as it is long:
+ * malformed.
+ */
+#define CP_MAX_ATTRS 512
+
 /* To pass over attributes: `fixed` bytes, then one value of a form whose size lies in the data. */
 struct cp_abbrev_step {
 	uint16_t fixed, form;		/* form 0: none, the end */

@@ -6,6 +6,9 @@
 /* An instance of an instance of a declaration: three, and some more for what compilers may come up with. */
 #define MAX_ORIGINS 8
 
+/* A step to the next sibling by DW_AT_sibling, in bytes of the budget. */
+#define SIBLING_COST 8
+
 /* Forms whose size lies in the data, and those that no other has the size of. */
 bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c, struct cp_dw_attr *ret)
 {
@@ -203,6 +206,8 @@ static bool in_unit(struct cp_dw_unit *unit, uint64_t offset, struct cp_die *ret
 {
 	struct cp_error *error = unit ? cp_unit_prepare(unit) : NULL;
 
+	if (error == &cp_error_no_memory)
+		__atomic_store_n(&unit->dwarf->lacked_memory, true, __ATOMIC_RELAXED);
 	cp_error_destroy(error);
 	return unit && !error && cp_die_at(unit, offset, ret);
 }
@@ -331,9 +336,12 @@ bool cp_die_child(const struct cp_die *die, struct cp_die *ret)
 bool cp_die_sibling(const struct cp_die *die, struct cp_die *ret)
 {
 	struct cp_cursor c = values(die);
+	const uint8_t *start = c.at;
 
 	cp_die_skip(die, &c);
-	return cp_die_read(die->unit, &c, ret);
+	/* What is stepped over in one look is looked at again when the next one begins at the parent. */
+	return cp_dwarf_charge(die->unit->dwarf, die->abbrev->sibling_size ? SIBLING_COST : (uint64_t)(c.at - start)) &&
+		cp_die_read(die->unit, &c, ret);
 }
 
 bool cp_die_attr(const struct cp_die *die, unsigned int name, struct cp_dw_attr *ret)

@@ -252,6 +252,14 @@ void cp_dwarf_begin(struct cp_dwarf *dwarf)
 	for (int i = 0; i < CP_DW_SECTIONS; i++)
 		size += dwarf->sections[i].size;
 	__atomic_store_n(&dwarf->budget, (int64_t)(size * BUDGET_FACTOR + BUDGET_LEAST), __ATOMIC_RELAXED);
+	__atomic_store_n(&dwarf->lacked_memory, false, __ATOMIC_RELAXED);
+}
+
+struct cp_error *cp_dwarf_end(const struct cp_dwarf *dwarf)
+{
+	if (__atomic_load_n(&dwarf->lacked_memory, __ATOMIC_RELAXED))
+		return &cp_error_no_memory;
+	return __atomic_load_n(&dwarf->budget, __ATOMIC_RELAXED) < 0 ? cp_dwarf_overspent(dwarf) : NULL;
 }
 
 bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes)
@@ -261,8 +269,8 @@ bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes)
 
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf)
 {
-	return cp_error_create(CP_ERROR_CORRUPT, "%s: its DWARF has tables that so many units or DIEs share that reading them "
-		"would never end: no compiler makes that", dwarf->image->path);
+	return cp_error_create(CP_ERROR_CORRUPT, "%s: its DWARF has tables, lists or names that so many units or DIEs share "
+		"that reading them would never end: no compiler makes that", dwarf->image->path);
 }
 
 struct cp_dw_unit *cp_dwarf_type_unit(const struct cp_dwarf *dwarf, uint64_t signature)

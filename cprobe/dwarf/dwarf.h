@@ -101,6 +101,7 @@ struct cp_dwarf {
 	struct cp_keyed *types;		/* type units, sorted by signature */
 	size_t type_count;
 	int64_t budget;			/* bytes that may still be read twice */
+	bool lacked_memory;		/* a reader that can only say "not there" had none */
 	pthread_mutex_t locks[CP_DW_LOCKS];
 	struct cp_arena arenas[CP_DW_LOCKS];	/* what is made under the lock of that number */
 };
@@ -109,10 +110,15 @@ struct cp_dwarf {
 struct cp_error *cp_dwarf_open(const struct cp_image *image, struct cp_dwarf **ret);
 void cp_dwarf_close(struct cp_dwarf *dwarf);
 
-/* Begin a question: the budget is whole again. */
+/*
+ * A question's beginning: the budget is whole again. Its end: an error if the budget was overspent or memory lacked
+ * somewhere in between. Readers then say "not there" and go on, as they do with what is malformed; so that no answer is
+ * silently less than it should be, every question ends with this.
+ */
 void cp_dwarf_begin(struct cp_dwarf *dwarf);
+struct cp_error *cp_dwarf_end(const struct cp_dwarf *dwarf);
 
-/* Charge bytes that others may have read too. False: the budget is spent; see cp_dwarf_overspent(). */
+/* Charge bytes that others may have read too, or that were made of what others may share. False: the budget is spent. */
 bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes);
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
 

@@ -50,7 +50,8 @@ static bool grow(struct cp_paths *paths)
 }
 
 /* root/folder/name, each only as far as the one behind it is relative; NULL: no memory. */
-static const char *whole_path(struct cp_paths *paths, const char *root, const char *folder, const char *name)
+static const char *whole_path(struct cp_paths *paths, struct cp_dwarf *dwarf, const char *root, const char *folder,
+	const char *name)
 {
 	struct cp_path key = { root, folder, name, NULL }, *found;
 	char *path;
@@ -70,6 +71,7 @@ static const char *whole_path(struct cp_paths *paths, const char *root, const ch
 	if (!path)
 		return NULL;
 	cp_path_normalise(path);
+	cp_dwarf_charge(dwarf, strlen(path));
 	*found = key;
 	found->path = path;
 	paths->count++;
@@ -92,7 +94,7 @@ struct cp_error *cp_path_of_file(struct cp_paths *paths, const struct cp_dw_line
 		root = lines->folders[0];
 	if (folder == root)
 		folder = NULL;
-	*ret = whole_path(paths, root, folder, file->name);
+	*ret = whole_path(paths, lines->unit->dwarf, root, folder, file->name);
 	return *ret ? NULL : &cp_error_no_memory;
 }
 
@@ -103,7 +105,7 @@ struct cp_error *cp_path_of_unit(struct cp_paths *paths, struct cp_dw_unit *unit
 	*ret = NULL;
 	if (error || !unit->name || !*unit->name)
 		return error;
-	*ret = whole_path(paths, unit->folder, NULL, unit->name);
+	*ret = whole_path(paths, unit->dwarf, unit->folder, NULL, unit->name);
 	return *ret ? NULL : &cp_error_no_memory;
 }
 

@@ -55,9 +55,15 @@ bool cp_type_of(const struct cp_die *die, struct cp_die *ret)
 	return false;
 }
 
-static const char *tagged(struct cp_arena *arena, const char *tag, const char *name)
+/* Names may be long and shared by many: text made of them is charged. NULL stays NULL. */
+static const char *charged(const struct cp_die *die, const char *text)
 {
-	return name ? cp_arena_printf(arena, "%s %s", tag, name) : cp_arena_printf(arena, "%s {...}", tag);
+	return text && !cp_dwarf_charge(die->unit->dwarf, strlen(text)) ? "..." : text;
+}
+
+static const char *tagged(struct cp_arena *arena, const struct cp_die *type, const char *tag, const char *name)
+{
+	return charged(type, name ? cp_arena_printf(arena, "%s %s", tag, name) : cp_arena_printf(arena, "%s {...}", tag));
 }
 
 /* Elements of each dimension, 0 for one without a bound; how many dimensions there are. */
@@ -156,28 +162,28 @@ static const char *text_of(struct cp_arena *arena, const struct cp_die *type, in
 	name = cp_die_name(&real);
 	switch (tag) {
 	case DW_TAG_structure_type:
-		return tagged(arena, "struct", name);
+		return tagged(arena, type, "struct", name);
 	case DW_TAG_union_type:
-		return tagged(arena, "union", name);
+		return tagged(arena, type, "union", name);
 	case DW_TAG_class_type:
-		return tagged(arena, "class", name);
+		return tagged(arena, type, "class", name);
 	case DW_TAG_enumeration_type:
-		return tagged(arena, "enum", name);
+		return tagged(arena, type, "enum", name);
 	case DW_TAG_pointer_type:
 		inner = text_behind(arena, type, depth + 1);
-		return inner ? pointer_text(arena, inner) : NULL;
+		return inner ? charged(type, pointer_text(arena, inner)) : NULL;
 	case DW_TAG_const_type:
 	case DW_TAG_volatile_type:
 	case DW_TAG_restrict_type:
 	case DW_TAG_atomic_type:
 		inner = text_behind(arena, type, depth + 1);
-		return inner ? qualified_text(arena, inner, tag) : NULL;
+		return inner ? charged(type, qualified_text(arena, inner, tag)) : NULL;
 	case DW_TAG_array_type:
 		inner = text_behind(arena, type, depth + 1);
-		return inner ? array_text(arena, inner, type) : NULL;
+		return inner ? charged(type, array_text(arena, inner, type)) : NULL;
 	case DW_TAG_subroutine_type:
 		inner = text_behind(arena, type, depth + 1);
-		return inner ? cp_arena_printf(arena, "%s ()", inner) : NULL;
+		return inner ? charged(type, cp_arena_printf(arena, "%s ()", inner)) : NULL;
 	default:
 		return name ? name : "?";
 	}

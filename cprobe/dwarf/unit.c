@@ -112,13 +112,11 @@ static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c
 	if (!code && !c.failed)
 		return NULL;	/* an empty unit */
 	found = cp_abbrev_seek(&abbrevs, code, &tag, &children);
-	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(abbrevs.at - start)))
-		return cp_dwarf_overspent(unit->dwarf);
 	if (c.failed || !found)
 		return cp_unit_corrupt(unit, "its first DIE has abbreviation %llu, which the table at 0x%llx of .debug_abbrev has "
 			"not", (unsigned long long)code, (unsigned long long)unit->abbrev_offset);
 	unit->tag = (uint16_t)tag;
-	while (cp_abbrev_next_attr(&abbrevs, unit->sizes, &declared)) {
+	for (int i = 0; i < CP_MAX_ATTRS && cp_abbrev_next_attr(&abbrevs, unit->sizes, &declared); i++) {
 		struct cp_dw_attr attr;
 
 		if (!cp_attr_read(unit, &declared, &c, &attr))
@@ -127,6 +125,8 @@ static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c
 		take_root_attr(unit, &attr, &later);
 		*in_place |= attr.form == DW_FORM_string;
 	}
+	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(abbrevs.at - start)))
+		return cp_dwarf_overspent(unit->dwarf);
 	if (abbrevs.failed)
 		return cp_unit_corrupt(unit, "its abbreviations at 0x%llx are cut off", (unsigned long long)unit->abbrev_offset);
 	unit->name = later.name.unit ? cp_attr_string(&later.name) : NULL;
