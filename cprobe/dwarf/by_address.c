@@ -243,14 +243,11 @@ struct cp_error *cp_function_at(struct cp_address_map *map, uint64_t address, st
 	return NULL;
 }
 
-static bool covers(const struct cp_die *die, uint64_t address)
+static bool covers(struct cp_ranges *ranges, uint64_t address)
 {
-	struct cp_ranges ranges;
 	uint64_t low, high;
 
-	if (!cp_ranges_of(die, &ranges))
-		return false;
-	while (cp_ranges_next(&ranges, &low, &high)) {
+	while (cp_ranges_next(ranges, &low, &high)) {
 		if (address >= low && address < high)
 			return true;
 	}
@@ -270,6 +267,32 @@ static bool is_scope(const struct cp_die *die)
 	}
 }
 
+#define MAX_BLOCKS 16	/* that do not cover what is in them, one in another */
+
+/*
+ * The scope within `scope` that covers the address. DWARF 2 has no ranges: of a block in several pieces gcc tells the
+ * first one, or none, and what is within it may lie in the others.
+ */
+static bool find_scope(const struct cp_die *scope, uint64_t address, int depth, struct cp_die *ret)
+{
+	struct cp_die child;
+
+	for (bool more = depth < MAX_BLOCKS && cp_die_child(scope, &child); more; more = cp_die_sibling(&child, &child)) {
+		struct cp_ranges ranges;
+
+		if (!is_scope(&child))
+			continue;
+		if (cp_ranges_of(&child, &ranges) && covers(&ranges, address)) {
+			*ret = child;
+			return true;
+		}
+		if (cp_die_tag(&child) == DW_TAG_lexical_block && child.unit->sizes.version == 2 &&
+			find_scope(&child, address, depth + 1, ret))
+			return true;
+	}
+	return false;
+}
+
 struct cp_error *cp_scopes_at(struct cp_address_map *map, uint64_t address, struct cp_scopes *ret, bool *found)
 {
 	struct cp_error *error = cp_function_at(map, address, &ret->function, found);
@@ -280,11 +303,8 @@ struct cp_error *cp_scopes_at(struct cp_address_map *map, uint64_t address, stru
 		return error;
 	for (int depth = 0; depth < 4 * CP_MAX_SCOPES && ret->inlined_count < CP_MAX_SCOPES; depth++) {
 		struct cp_die child;
-		bool more = cp_die_child(&scope, &child);
 
-		while (more && !(is_scope(&child) && covers(&child, address)))
-			more = cp_die_sibling(&child, &child);
-		if (!more)
+		if (!find_scope(&scope, address, 0, &child))
 			break;
 		if (cp_die_tag(&child) == DW_TAG_inlined_subroutine)
 			ret->inlined[ret->inlined_count++] = child;

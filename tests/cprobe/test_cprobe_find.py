@@ -337,7 +337,8 @@ POINTERS_C = """
 int sink, index_x, bad;
 const char *volatile variable = "kept in a variable";
 const char *const table[] = { "first of the table", "second of the table", "third of the table", "last of the table" };
-struct entry { long id; const char *name; } entries[] = { { 1, "entry one" }, { 2, "entry two" }, { 3, "entry three" } };
+struct entry { long id; const char *name; } entries[] = {
+    { 1, "entry one" }, { 2, "entry two" }, { 3, "entry three" } };
 const char *unused[] = { "never loaded", "by any code" };
 const char **volatile taken = unused;
 __attribute__((noinline)) void say(const char *text) { sink += *text; }

@@ -24,9 +24,10 @@ LIMIT = "out of memory"
 QUESTIONS = ["info", "info --format json", "list", "list --format json", "list --file tsc.c", "list --func lapic_*",
              "find --insn cpuid,rdtsc", "find --insn hlt --format json", "find --message TSC~not~initialized",
              "find --message calibration~failed --format json", "find --message Statistical~lapic~calibration~failed!",
-             "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin", "symbol l* --format json", "type u_int", "type --format json u_int", "symbolize ADDRESS 0x10",
-             "symbolize --inlines --format json ADDRESS", "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12",
-             "symbolize < ADDRESS junk 0x10 FUNCTION", "list --format gdb"]
+             "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin", "symbol l* --format json", "type u_int",
+             "type --format json u_int", "symbolize ADDRESS 0x10", "symbolize --inlines --format json ADDRESS",
+             "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12", "symbolize < ADDRESS junk 0x10 FUNCTION",
+             "list --format gdb"]
 
 
 class Rationed:

@@ -133,7 +133,8 @@ def test_bad_line_is_named(plugin: Plugin, text: str, line: int, word: str) -> N
     (",kernel={list},out={out}", "not an ELF file"),
     (",kernel={kernel},func=no_such,out={out}", "clockguest: no function matches"),
     (",func=tsc_init,kernel={kernel},out={out}", "func=tsc_init: which kernel's? give kernel=PATH before it"),
-    (",kernel={kernel},inlined=maybe,out={out}", "inlined=maybe: give inlined=include, inlined=exclude or inlined=only"),
+    (",kernel={kernel},inlined=maybe,out={out}",
+     "inlined=maybe: give inlined=include, inlined=exclude or inlined=only"),
     (",kernel={kernel},func=,out={out}", "func=: its value is empty"),
     (",list={list},out=/proc/nowhere/trace", "/proc/nowhere/trace: No such file or directory"),
 ])
