@@ -68,9 +68,19 @@ meson_test() {
     meson test -C "$1" --no-rebuild --print-errorlogs
 }
 
+# The fuzz targets on their seeds and a little beyond: enough to see that what they read is still read. run.sh --seconds 600
+# is for who changes a reader.
+fuzz() {
+    if [ -n "$long" ]; then
+        cprobe/fuzz/run.sh --build build-clang --seconds 20
+    else
+        cprobe/fuzz/run.sh --build build-clang --seconds 3
+    fi
+}
+
 # All shell scripts, found by their name or first line.
 shell_scripts() {
-    find launch guest .ci scenarios bench docs -type f ! -name '*.py' ! -name '*.c' ! -name '*.h' |
+    find launch guest cprobe .ci scenarios bench docs -type f ! -name '*.py' ! -name '*.c' ! -name '*.h' |
         while read -r script; do
             case $script in
                 *.sh) echo "$script" ;;
@@ -126,6 +136,7 @@ step 'flake8' check_flake8
 step 'mypy' check_types
 step 'unit tests, gcc' meson_test build-gcc
 step 'unit tests, clang with sanitizers' meson_test build-clang
+step 'fuzz targets' fuzz
 step 'fetch a Debian kernel with debug data' fetch debian-kernel
 step 'fetch kernels that are no Linux' fetch other-kernels
 step 'fetch QEMU from backports' fetch qemu-backports
