@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from agreement import compare, forms, peers  # noqa: E402
-from agreement.score import UNEXPLAINED, Score, markdown  # noqa: E402
+from agreement.score import UNEXPLAINED, Score, markdown, summed  # noqa: E402
 
 QUESTIONS = ("insn", "functions", "files", "symbolize", "type")
 
@@ -77,6 +77,7 @@ def main() -> int:
     parser.add_argument("--addresses", type=int, default=10_000, metavar="N", help="to symbolize in each FILE (10000)")
     parser.add_argument("--only", default=",".join(QUESTIONS), metavar="LIST", help=f"of {','.join(QUESTIONS)}")
     parser.add_argument("--cprobe", type=Path, metavar="FILE", help="default: of $BOOTSONDE_BUILD, else of build/")
+    parser.add_argument("--sum", action="store_true", help="all forms of the sources together, as in docs/agreement.md")
     parser.add_argument("--examples", action="store_true", help="also of the explained classes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the scores, for a program")
     words = parser.parse_args()
@@ -104,7 +105,9 @@ def main() -> int:
         except (RuntimeError, OSError, subprocess.SubprocessError, forms.ToolMissing) as error:
             print(f"agree: {error}", file=sys.stderr)
             return 3
-    print(markdown(scores))
+    small = [score for score in scores if score.file in {form.name for form in forms.FORMS}]
+    rest = scores[len(small):]
+    print(markdown([*summed(small, f"{len(forms.FORMS)} forms"), *rest] if words.sum else scores))
     unexplained = 0
     for score in scores:
         unexplained += score.classes[UNEXPLAINED]

@@ -63,6 +63,17 @@ class Score:
                 "; ".join(f"{name}: {count:,}" for name, count in self.classes.most_common())]
 
 
+def summed(scores: list[Score], name: str) -> list[Score]:
+    """One score for each question and peer, over all files; numbers in the questions are left out."""
+    sums: dict[tuple[str, str], Score] = {}
+    for score in scores:
+        question = re.sub(r"^[\d,]+ |(?<=of )[\d,]+ (?=files)", "", score.question)
+        into = sums.setdefault((question, score.peer), Score(name, question, score.peer))
+        into.agree += score.agree
+        into.classes += score.classes
+    return list(sums.values())
+
+
 HEAD = ["file", "question", "peer", "compared", "agree", "share", "disagreements"]
 
 
