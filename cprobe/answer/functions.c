@@ -142,11 +142,12 @@ static struct cp_error *read_origin(struct walk *w, const struct parts *parts, s
 	return cp_path_of_attr(&w->paths, &file, &ret->file);
 }
 
+/* Of what does not say its file, who asked decides later. */
 static bool file_wanted(const struct walk *w, const char *file)
 {
 	const struct cp_globs *files = &w->where->files;
 
-	return !files->count || (file && cp_globs_path(files->items, files->count, file));
+	return !files->count || !file || cp_globs_path(files->items, files->count, file);
 }
 
 /* The name of the symbol that begins at the address, if it is the DWARF name or the compiler's variant of it. */
@@ -305,9 +306,19 @@ static struct cp_error *origin_of(struct walk *w, const struct parts *parts, con
 	return error;
 }
 
+/* Is some of it in the file? Linkers leave the debug data of functions that they removed. */
+static bool is_live(const struct cp_dw_extent *extent)
+{
+	struct cp_ranges ranges;
+	uint64_t low, high;
+
+	return (extent->low.unit || extent->ranges.unit) && cp_ranges_begin(extent, &ranges) &&
+		cp_ranges_next(&ranges, &low, &high);
+}
+
 /*
- * A concrete function: its records, and whether to look for copies within. `c` is at its attributes, and is left
- * behind them when it is to be entered, else behind all of it.
+ * A function: if it is a concrete one its records, and whether to look for copies and functions within. `c` is at its
+ * attributes, and is left behind them when it is to be entered, else behind all of it.
  */
 static struct cp_error *take_function(struct walk *w, const struct cp_die *die, struct cp_cursor *c, const char **outer,
 	bool *enter)
@@ -318,14 +329,18 @@ static struct cp_error *take_function(struct walk *w, const struct cp_die *die, 
 	struct cp_error *error = NULL;
 
 	read_parts(die, c, &parts);
-	*enter = false;
-	if (parts.extent.low.unit || parts.extent.ranges.unit)
+	/* Local classes of C++ are described in functions that are only declared, too. */
+	*enter = die->abbrev->children && !cp_unit_is_c(die->unit);
+	*outer = NULL;
+	if (is_live(&parts.extent))
 		error = read_origin(w, &parts, &function);
+	else
+		*enter &= !parts.extent.low.unit && !parts.extent.ranges.unit;
 	if (!error && function.name) {
 		if (w->inlined != CP_INLINED_ONLY && (function.wanted || w->by_variant) && file_wanted(w, function.file))
 			error = add_concrete(w, die, &parts, &function);
 		*outer = function.name;
-		*enter = w->inlined != CP_INLINED_EXCLUDE && die->abbrev->children;
+		*enter = die->abbrev->children;
 	}
 	if (!*enter && !c->failed) {
 		*c = start;
@@ -340,6 +355,10 @@ static struct cp_error *take_copy(struct walk *w, const struct cp_die *die, stru
 	struct cp_error *error;
 	struct parts parts;
 
+	if (w->inlined == CP_INLINED_EXCLUDE) {
+		cp_die_skip_attrs(die, c);
+		return NULL;
+	}
 	read_parts(die, c, &parts);
 	error = origin_of(w, &parts, &function);
 	if (!error && function->wanted && outer && file_wanted(w, function->file))
@@ -385,6 +404,16 @@ static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *shared)
 		case DW_TAG_try_block:
 		case DW_TAG_catch_block:
 			cp_die_skip_attrs(&die, &c);
+			break;
+		case DW_TAG_structure_type:
+		case DW_TAG_class_type:
+		case DW_TAG_union_type:
+		case DW_TAG_enumeration_type:	/* Rust's have methods */
+			enter = !cp_unit_is_c(unit);
+			if (enter)
+				cp_die_skip_attrs(&die, &c);
+			else
+				cp_die_skip(&die, &c);
 			break;
 		default:
 			enter = false;

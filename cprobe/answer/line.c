@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where the code of a line begins. */
-#include <elf.h>
 #include <stdlib.h>
 
 #include "base/glob.h"
@@ -20,11 +19,8 @@ struct search {
 static struct cp_error *take_row(struct search *s, const struct cp_dw_row *row, const char *file)
 {
 	const struct cp_symbol *symbol = cp_symbols_at(&s->program->symbols, row->address, true);
-	struct cp_record *record;
+	struct cp_record *record = cp_records_add(s->records, CP_KIND_LINE, row->address);
 
-	if (!row->address && s->program->image->type != ET_REL)
-		return NULL;	/* removed by the linker */
-	record = cp_records_add(s->records, CP_KIND_LINE, row->address);
 	if (!record)
 		return &cp_error_no_memory;
 	record->name = symbol ? symbol->name : NULL;

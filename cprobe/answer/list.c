@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "answer/functions.h"
+#include "answer/lines.h"
 #include "answer/place.h"
 #include "base/glob.h"
 #include "base/radix.h"
@@ -62,35 +63,6 @@ static struct cp_error *cover_of_units(struct cp_dw_unit *const *units, size_t c
 	return error;
 }
 
-static struct cp_error *from_units(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
-	struct cp_records *records)
-{
-	const struct cp_symbols *symbols = &program->symbols;
-	struct cp_symbols own = { .items = NULL };
-	struct cp_dw_unit **units;
-	struct cp_cover cover;
-	struct cp_error *error;
-	bool known = false;
-	size_t count;
-
-	error = choose_units(program->dwarf, where, &units, &count);
-	if (error)
-		return error;
-	error = cover_of_units(units, count, &cover, &known);
-	if (!error && known) {
-		error = cp_program_symbols_within(program, &cover, &own);
-		cp_cover_deinit(&cover);
-		symbols = &own;
-	} else if (!error && count) {
-		error = cp_program_need_symbols(program);
-	}
-	if (!error)
-		error = cp_functions_of_units(program, units, count, symbols, where, inlined, records);
-	cp_symbols_deinit(&own);
-	free(units);
-	return error;
-}
-
 /* The concrete functions among the records, by address. *ret is malloc'ed. */
 static struct cp_error *functions_by_address(const struct cp_records *records, struct cp_keyed **ret, size_t *count)
 {
@@ -144,10 +116,138 @@ static bool known(const struct cp_records *records, const struct cp_keyed *keys,
 	return false;
 }
 
+/* Assembly calls much of its code by symbols without type: those with a size, and those that others may call. */
+static bool is_assembly_function(const struct cp_symbols *symbols, const struct cp_symbol *symbol)
+{
+	return symbol->type == STT_FUNC || (symbol->type == STT_NOTYPE && cp_symbol_is_code(symbols, symbol) &&
+		(symbol->size || symbol->bind != STB_LOCAL));
+}
+
+/* Assembly's functions may be in the symbol table alone: those that a unit covers. */
+static struct cp_error *add_assembly(const struct cp_symbols *symbols, struct cp_dw_unit *unit,
+	const struct cp_globs *names, const struct cp_keyed *keys, size_t count, struct cp_records *records)
+{
+	struct cp_ranges ranges;
+	uint64_t low, high;
+
+	if (!cp_unit_is_assembly(unit) || !cp_ranges_begin(&unit->extent, &ranges))
+		return NULL;
+	while (cp_ranges_next(&ranges, &low, &high)) {
+		for (size_t i = cp_symbols_lower(symbols, low); i < symbols->count; i++) {
+			const struct cp_symbol *symbol = symbols->by_address[i];
+			struct cp_record *record;
+			size_t twin;
+
+			if (symbol->address >= high)
+				break;
+			if (!is_assembly_function(symbols, symbol) || !cp_globs_name(names->items, names->count, symbol->name) ||
+				known(records, keys, count, symbol, &twin))
+				continue;
+			record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
+			if (!record)
+				return &cp_error_no_memory;
+			record->name = symbol->name;
+			record->has_size = true;
+			record->size = symbol->size;
+		}
+	}
+	return NULL;
+}
+
+static struct cp_error *add_all_assembly(struct cp_program *program, const struct cp_symbols *symbols,
+	struct cp_dw_unit *const *units, size_t unit_count, const struct cp_globs *names, struct cp_records *records)
+{
+	size_t count, first = records->count;
+	struct cp_keyed *keys;
+	struct cp_error *error = functions_by_address(records, &keys, &count);
+
+	if (error)
+		return error;
+	for (size_t i = 0; i < unit_count && !error; i++)
+		error = add_assembly(symbols, units[i], names, keys, count, records);
+	for (size_t i = first; i < records->count && !error; i++)
+		error = cp_place_section(program, records, &records->items[i]);
+	free(keys);
+	return error;
+}
+
+/*
+ * Functions whose debug data does not say where they are declared, or that have none (assembly, C++'s lambdas): where
+ * their code begins. Those that are then in no wanted file are dropped.
+ */
+static struct cp_error *place_by_lines(struct cp_program *program, const struct cp_globs *files,
+	struct cp_records *records)
+{
+	struct cp_line *lines;
+	struct cp_error *error;
+	size_t count = 0, next = 0, kept = 0;
+
+	for (size_t i = 0; i < records->count; i++)
+		count += !records->items[i].file;
+	if (!count)
+		return NULL;
+	lines = malloc(count * sizeof(*lines));
+	if (!lines)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < records->count; i++) {
+		if (!records->items[i].file)
+			lines[next++].address = records->items[i].address;
+	}
+	error = cp_lines_fill(program, lines, count);
+	next = 0;
+	for (size_t i = 0; i < records->count && !error; i++) {
+		struct cp_record *record = &records->items[i];
+
+		if (!record->file) {
+			record->file = lines[next].file;
+			record->line = lines[next++].line;
+			if (files->count && !(record->file && cp_globs_path(files->items, files->count, record->file)))
+				continue;
+		}
+		records->items[kept++] = *record;
+	}
+	free(lines);
+	if (!error)
+		records->count = kept;
+	return error;
+}
+
+static struct cp_error *from_units(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
+	struct cp_records *records)
+{
+	const struct cp_symbols *symbols = &program->symbols;
+	struct cp_symbols own = { .items = NULL };
+	struct cp_dw_unit **units;
+	struct cp_cover cover;
+	struct cp_error *error;
+	bool known = false;
+	size_t count;
+
+	error = choose_units(program->dwarf, where, &units, &count);
+	if (error)
+		return error;
+	error = cover_of_units(units, count, &cover, &known);
+	if (!error && known) {
+		error = cp_program_symbols_within(program, &cover, &own);
+		cp_cover_deinit(&cover);
+		symbols = &own;
+	} else if (!error && count) {
+		error = cp_program_need_symbols(program);
+	}
+	if (!error)
+		error = cp_functions_of_units(program, units, count, symbols, where, inlined, records);
+	if (!error && where->files.count && inlined != CP_INLINED_ONLY)
+		error = add_all_assembly(program, symbols, units, count, &where->functions, records);
+	cp_symbols_deinit(&own);
+	free(units);
+	return error;
+}
+
 /* Functions and aliases that the symbol table alone names: assembly, clones, everything without DWARF. */
 static struct cp_error *from_symbols(struct cp_program *program, const struct cp_globs *names,
 	struct cp_records *records)
 {
+	bool untyped = !program->symbols.functions;	/* NASM, for one, gives no types */
 	struct cp_keyed *keys;
 	size_t count;
 	struct cp_error *error = functions_by_address(records, &keys, &count);
@@ -160,7 +260,8 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		size_t twin;
 
 		if (!cp_symbol_is_code(&program->symbols, symbol) ||
-			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count) ||
+			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count &&
+			!(untyped && is_assembly_function(&program->symbols, symbol))) ||
 			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, symbol, &twin))
 			continue;
 		record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
@@ -206,12 +307,13 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 			return error;
 	}
 	if (by_file)
-		return NULL;
+		return place_by_lines(program, &where->files, records);
 	if (!program->dwarf)
 		cp_program_note(program, "%s: no DWARF%s%s: files, lines, arguments and inlined copies are missing",
 			program->image->path, program->debug_why ? ": " : "", program->debug_why ? program->debug_why : "");
 	cp_program_note_symbols(program);
-	return from_symbols(program, &where->functions, records);
+	error = from_symbols(program, &where->functions, records);
+	return error ? error : place_by_lines(program, &where->files, records);
 }
 
 struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,

@@ -110,6 +110,8 @@ static struct cp_error *symbolize(struct cp_program *program, const uint64_t *ad
 		record->line = lines[i].line;
 		if (program->dwarf && (inlines || (!record->name && record->file)))
 			error = by_dwarf(program, inlines, records, record);
+		if (!record->name && record->file)
+			record->kind = CP_KIND_LINE;	/* padding behind a function, say */
 	}
 	free(lines);
 	return error;

@@ -74,7 +74,7 @@ static struct cp_error *read_set(struct cp_address_map *map, struct cp_cursor *c
 	while (!set.failed && !error && cp_left(&set) >= 2 * size) {
 		uint64_t low = cp_get_sized(&set, size), count = cp_get_sized(&set, size);
 
-		if (count && low && low + count > low)
+		if (count && !cp_dwarf_is_tombstone(map->dwarf, low, size) && low + count > low)
 			error = add_range(map, unit, low, low + count);
 	}
 	return error;
@@ -180,7 +180,28 @@ static int compare_functions(const void *left, const void *right)
 	return a->high < b->high ? -1 : a->high > b->high;
 }
 
-/* The concrete functions of a unit, those in namespaces too. */
+/* May functions be in the DIE? In C only a function's, and those (GNU C's nested ones) are left to the symbol table. */
+static bool may_hold_functions(const struct cp_die *die)
+{
+	switch (cp_die_tag(die)) {
+	case DW_TAG_compile_unit:
+	case DW_TAG_partial_unit:
+	case DW_TAG_namespace:
+	case DW_TAG_module:
+		return true;
+	case DW_TAG_structure_type:
+	case DW_TAG_class_type:
+	case DW_TAG_union_type:
+	case DW_TAG_enumeration_type:
+	case DW_TAG_subprogram:
+	case DW_TAG_lexical_block:
+		return !cp_unit_is_c(die->unit);
+	default:
+		return false;
+	}
+}
+
+/* The concrete functions of a unit, those in namespaces too, and in types and functions of languages that have them. */
 static struct cp_error *read_functions(struct cp_dw_unit *unit, struct cp_functions *functions)
 {
 	struct cp_error *error = cp_unit_prepare(unit);
@@ -190,17 +211,12 @@ static struct cp_error *read_functions(struct cp_dw_unit *unit, struct cp_functi
 	while (!error && cp_left(&c)) {
 		if (!cp_die_read(unit, &c, &die))
 			continue;	/* the end of the unit's DIEs, or of a namespace's */
-		switch (cp_die_tag(&die)) {
-		case DW_TAG_compile_unit:
-		case DW_TAG_partial_unit:
-		case DW_TAG_namespace:
-		case DW_TAG_module:
-			cp_die_skip_attrs(&die, &c);
-			continue;
-		case DW_TAG_subprogram:
+		if (cp_die_tag(&die) == DW_TAG_subprogram)
 			error = add_function(functions, &die);
-		}
-		cp_die_skip(&die, &c);
+		if (may_hold_functions(&die))
+			cp_die_skip_attrs(&die, &c);
+		else
+			cp_die_skip(&die, &c);
 	}
 	if (!error && c.failed)
 		error = cp_unit_corrupt(unit, "its DIEs are malformed or cut off");

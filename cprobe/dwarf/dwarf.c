@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dwarf.h>
+#include <elf.h>
 #include <stdlib.h>
 
 #include "dwarf/dwarf.h"
@@ -196,6 +197,24 @@ static struct cp_error *sort_types(struct cp_dwarf *dwarf)
 	return cp_radix_sort(dwarf->types, dwarf->type_count) ? NULL : &cp_error_no_memory;
 }
 
+static bool has_code_at_zero(const struct cp_image *image)
+{
+	for (size_t i = 1; i < image->section_count; i++) {
+		const struct cp_section *s = &image->sections[i];
+
+		if ((s->flags & (SHF_ALLOC | SHF_EXECINSTR)) == (SHF_ALLOC | SHF_EXECINSTR) && !s->address && s->size)
+			return true;
+	}
+	return false;
+}
+
+bool cp_dwarf_is_tombstone(const struct cp_dwarf *dwarf, uint64_t address, unsigned int size)
+{
+	uint64_t most = size == 4 ? UINT32_MAX : UINT64_MAX;
+
+	return address ? address >= most - 1 : !dwarf->code_at_zero;
+}
+
 struct cp_error *cp_dwarf_open(const struct cp_image *image, struct cp_dwarf **ret)
 {
 	struct cp_dwarf *dwarf = calloc(1, sizeof(*dwarf));
@@ -204,6 +223,7 @@ struct cp_error *cp_dwarf_open(const struct cp_image *image, struct cp_dwarf **r
 	if (!dwarf)
 		return &cp_error_no_memory;
 	dwarf->image = image;
+	dwarf->code_at_zero = has_code_at_zero(image);
 	for (int i = 0; i < CP_DW_LOCKS; i++) {
 		pthread_mutex_init(&dwarf->locks[i], NULL);
 		cp_arena_init(&dwarf->arenas[i]);

@@ -69,11 +69,12 @@ struct cp_dw_unit {
 	uint64_t signature, type_offset;	/* of a type unit; offset from the unit's */
 	struct cp_dw_sizes sizes;
 	uint8_t type;			/* DW_UT_* */
+	bool is_split;			/* what it describes is in a .dwo file */
 	uint8_t section;		/* CP_DW_INFO or CP_DW_TYPES */
 
 	/* By cp_unit_root(). */
 	bool has_root;
-	uint16_t tag;
+	uint16_t tag, language;		/* DW_TAG_*, DW_LANG_* */
 	const char *name, *folder, *producer;	/* DW_AT_name, DW_AT_comp_dir; NULL: not given */
 	uint64_t line_offset;		/* of its line table; CP_DW_NONE */
 	struct cp_dw_extent extent;
@@ -101,6 +102,7 @@ struct cp_dwarf {
 	struct cp_keyed *types;		/* type units, sorted by signature */
 	size_t type_count;
 	int64_t budget;			/* bytes that may still be read twice */
+	bool code_at_zero;		/* code lies at address 0 */
 	bool lacked_memory;		/* a reader that can only say "not there" had none */
 	pthread_mutex_t locks[CP_DW_LOCKS];
 	struct cp_arena arenas[CP_DW_LOCKS];	/* what is made under the lock of that number */
@@ -121,6 +123,11 @@ struct cp_error *cp_dwarf_end(const struct cp_dwarf *dwarf);
 /* Charge bytes that others may have read too, or that were made of what others may share. False: the budget is spent. */
 bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes);
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
+
+/*
+ * Is the address a tombstone: what linkers leave in the debug data of code that they removed? 0 where no code is, -1 or -2.
+ */
+bool cp_dwarf_is_tombstone(const struct cp_dwarf *dwarf, uint64_t address, unsigned int size);
 
 /* A cursor at an offset of a section, up to its end. Outside of it: failed at once. */
 struct cp_cursor cp_dwarf_cursor(const struct cp_dwarf *dwarf, enum cp_dw_section section, uint64_t offset);
@@ -160,6 +167,10 @@ struct cp_arena *cp_unit_arena(const struct cp_dw_unit *unit);
 
 /* A cursor at an offset of the unit's section, up to the unit's end. */
 struct cp_cursor cp_unit_cursor(const struct cp_dw_unit *unit, uint64_t offset);
+
+/* Of C, functions are in no types; of assembly, DIEs say little. */
+bool cp_unit_is_c(const struct cp_dw_unit *unit);
+bool cp_unit_is_assembly(const struct cp_dw_unit *unit);
 
 /* "FILE: .debug_info: unit at 0x12: WHAT". */
 struct cp_error *cp_unit_corrupt(const struct cp_dw_unit *unit, const char *format, ...)

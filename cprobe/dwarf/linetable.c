@@ -57,7 +57,7 @@ static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 	struct columns columns;
 	uint64_t count;
 
-	read_columns(c, lines->unit->sizes, &columns);
+	read_columns(c, lines->sizes, &columns);
 	count = cp_get_uleb(c);
 	if (c->failed || (count && !columns.count) || count > cp_left(c))	/* an entry has a byte at least */
 		return cp_fail(c), true;
@@ -70,7 +70,7 @@ static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 		read_entry(lines->unit, c, &columns, &folder);
 		lines->folders[lines->folder_count] = folder.name;
 	}
-	read_columns(c, lines->unit->sizes, &columns);
+	read_columns(c, lines->sizes, &columns);
 	count = cp_get_uleb(c);
 	if (c->failed || (count && !columns.count) || count > cp_left(c))
 		return cp_fail(c), true;
@@ -123,30 +123,30 @@ static bool read_tables_4(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 static bool read_header(struct cp_dw_lines *lines, struct cp_cursor *c)
 {
 	uint64_t length = cp_get32(c), header;
-	unsigned int offset_size = 4;
 
+	lines->sizes.offset = 4;
 	if (length == 0xffffffff) {
-		offset_size = 8;
+		lines->sizes.offset = 8;
 		length = cp_get64(c);
 	}
 	if (c->failed || length > cp_left(c))
 		return cp_fail(c), false;
 	c->end = c->at + length;
 	lines->end = c->end;
-	lines->version = (uint8_t)cp_get16(c);
-	if (lines->version < 2 || lines->version > 5)
+	lines->sizes.version = (uint8_t)cp_get16(c);
+	if (lines->sizes.version < 2 || lines->sizes.version > 5)
 		return cp_fail(c), false;
-	lines->address_size = lines->unit->sizes.address;
-	if (lines->version >= 5) {
-		lines->address_size = cp_get8(c);
+	lines->sizes.address = lines->unit->sizes.address;
+	if (lines->sizes.version >= 5) {
+		lines->sizes.address = cp_get8(c);
 		cp_get8(c);	/* segment selectors: none */
 	}
-	header = cp_get_sized(c, offset_size);
+	header = cp_get_sized(c, lines->sizes.offset);
 	if (c->failed || header > cp_left(c))
 		return cp_fail(c), false;
 	lines->program = c->at + header;
 	lines->least_length = cp_get8(c);
-	lines->most_operations = lines->version >= 4 ? cp_get8(c) : 1;
+	lines->most_operations = lines->sizes.version >= 4 ? cp_get8(c) : 1;
 	lines->statements = cp_get8(c) != 0;
 	lines->line_base = (int8_t)cp_get8(c);
 	lines->line_range = cp_get8(c);
@@ -169,7 +169,7 @@ static struct cp_error *read_lines(struct cp_dw_unit *unit)
 		return &cp_error_no_memory;
 	lines->unit = unit;
 	if (read_header(lines, &c) &&
-		!(lines->version >= 5 ? read_tables_5(lines, &c, arena) : read_tables_4(lines, &c, arena)))
+		!(lines->sizes.version >= 5 ? read_tables_5(lines, &c, arena) : read_tables_4(lines, &c, arena)))
 		return &cp_error_no_memory;
 	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(c.at - start)))
 		return cp_dwarf_overspent(unit->dwarf);
@@ -203,6 +203,7 @@ static void reset(struct cp_dw_rows *rows)
 {
 	rows->row = (struct cp_dw_row){ .file = 1, .line = 1, .statement = rows->lines->statements };
 	rows->operation = 0;
+	rows->removed = false;
 }
 
 /* Section 6.2.5.1: what each special opcode does, without dividing each time. */
@@ -267,6 +268,7 @@ static bool extended(struct cp_dw_rows *rows)
 	case DW_LNE_set_address:
 		rows->row.address = cp_get_sized(c, length - 1 <= 8 ? (unsigned int)(length - 1) : 0);
 		rows->operation = 0;
+		rows->removed = cp_dwarf_is_tombstone(rows->lines->unit->dwarf, rows->row.address, (unsigned int)(length - 1));
 		break;
 	}
 	c->at = c->failed ? c->end : next;
@@ -315,7 +317,8 @@ static bool standard(struct cp_dw_rows *rows, uint8_t opcode)
 	return false;
 }
 
-bool cp_rows_next(struct cp_dw_rows *rows)
+/* The next row, of removed code too. */
+static bool next_row(struct cp_dw_rows *rows)
 {
 	const struct cp_dw_lines *lines = rows->lines;
 	struct cp_cursor *c = &rows->c;
@@ -336,12 +339,22 @@ bool cp_rows_next(struct cp_dw_rows *rows)
 	return false;
 }
 
+bool cp_rows_next(struct cp_dw_rows *rows)
+{
+	bool more;
+
+	do
+		more = next_row(rows);
+	while (more && rows->removed);
+	return more;
+}
+
 bool cp_rows_above(struct cp_dw_rows *rows, uint64_t address, struct cp_dw_row *last)
 {
 	const struct cp_dw_lines *lines = rows->lines;
 	const uint8_t least = lines->least_length, base = lines->opcode_base;
 
-	while (lines->most_operations == 1 && !rows->row.end) {
+	while (lines->most_operations == 1 && !rows->row.end && !rows->removed) {
 		/* Runs of special opcodes, which are most of a program, with all state in registers. */
 		const uint8_t *at = rows->c.at, *end = rows->c.end, *start = at;
 		uint64_t here = rows->row.address;

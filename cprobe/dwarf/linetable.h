@@ -16,7 +16,8 @@ struct cp_dw_lines {
 	const char **folders;
 	struct cp_dw_file *files;
 	size_t folder_count, file_count;	/* before DWARF 5, file 1 is files[1], and files[0] is the unit's own */
-	uint8_t version, address_size, least_length, most_operations, opcode_base, line_range;
+	struct cp_dw_sizes sizes;	/* its own: gas writes 32-bit tables for 64-bit units */
+	uint8_t least_length, most_operations, opcode_base, line_range;
 	int8_t line_base;
 	bool statements;		/* rows begin as statements */
 	const uint8_t *operands;	/* of the standard opcodes: opcode_base - 1 */
@@ -39,13 +40,17 @@ struct cp_dw_rows {
 	struct cp_cursor c;
 	struct cp_dw_row row;		/* the registers, and after a step the row that was made */
 	unsigned int operation;
+	bool removed;			/* the sequence's code is, by the linker */
 	uint8_t advances[256];		/* by special opcode: operations */
 	int16_t steps[256];		/* and lines */
 };
 
 void cp_rows_begin(const struct cp_dw_lines *lines, struct cp_dw_rows *ret);
 
-/* Run until the next row: false at the end of the program, with rows->c.failed when it is malformed. */
+/*
+ * Run until the next row of code that is in the file: false at the end of the program, with rows->c.failed when it is
+ * malformed.
+ */
 bool cp_rows_next(struct cp_dw_rows *rows);
 
 /*

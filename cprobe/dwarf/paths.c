@@ -90,7 +90,7 @@ struct cp_error *cp_path_of_file(struct cp_paths *paths, const struct cp_dw_line
 	root = lines->unit->folder;
 	folder = file->folder < lines->folder_count ? lines->folders[file->folder] : NULL;
 	/* Before DWARF 5, folder 0 is the unit's; from then on it is in the table, and others are relative to it. */
-	if (lines->version >= 5 && lines->folder_count && lines->folders[0] && lines->folders[0][0] == '/')
+	if (lines->sizes.version >= 5 && lines->folder_count && lines->folders[0] && lines->folders[0][0] == '/')
 		root = lines->folders[0];
 	if (folder == root)
 		folder = NULL;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dwarf.h>
-#include <elf.h>
 
 #include "dwarf/ranges.h"
 
@@ -62,6 +61,18 @@ bool cp_ranges_of(const struct cp_die *die, struct cp_ranges *ret)
 	return cp_ranges_begin(&extent, ret);
 }
 
+static bool is_tombstone(const struct cp_ranges *r, uint64_t address)
+{
+	return cp_dwarf_is_tombstone(r->unit->dwarf, address, r->unit->sizes.address);
+}
+
+/* What follows is relative to it. Of removed code it is a tombstone, and so is all that is relative to that. */
+static void set_base(struct cp_ranges *r, uint64_t base)
+{
+	r->base = base;
+	r->base_removed = is_tombstone(r, base);
+}
+
 /* Section 2.17.3 of DWARF 4: pairs, relative to a base that a pair with -1 sets; a pair of zeros ends. */
 static bool next_pair(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 {
@@ -75,8 +86,9 @@ static bool next_pair(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 			return false;
 		if (*low != most)
 			break;
-		r->base = *high;
+		set_base(r, *high);
 	}
+	r->removed = r->base_removed;
 	*low = (*low + r->base) & most;
 	*high = (*high + r->base) & most;
 	return true;
@@ -89,11 +101,13 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	struct cp_cursor *c = &r->list;
 	uint64_t a, b;
 
+	r->removed = false;
 	while (!c->failed) {
 		switch (cp_get8(c)) {
 		case DW_RLE_base_addressx:
-			if (!cp_unit_indexed_address(r->unit, cp_get_uleb(c), &r->base))
+			if (!cp_unit_indexed_address(r->unit, cp_get_uleb(c), &a))
 				return false;
+			set_base(r, a);
 			break;
 		case DW_RLE_startx_endx:
 			a = cp_get_uleb(c);
@@ -109,9 +123,10 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 		case DW_RLE_offset_pair:
 			*low = r->base + cp_get_uleb(c);
 			*high = r->base + cp_get_uleb(c);
+			r->removed = r->base_removed;
 			return !c->failed;
 		case DW_RLE_base_address:
-			r->base = cp_get_sized(c, size);
+			set_base(r, cp_get_sized(c, size));
 			break;
 		case DW_RLE_start_end:
 			*low = cp_get_sized(c, size);
@@ -128,25 +143,17 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	return false;
 }
 
-static bool is_removed(const struct cp_ranges *r, uint64_t low)
-{
-	uint64_t most = r->unit->sizes.address == 8 ? UINT64_MAX : UINT32_MAX;
-	uint16_t type = r->unit->dwarf->image->type;
-
-	return low >= most - 1 || (!low && type != ET_REL && type != ET_DYN);
-}
-
 bool cp_ranges_next(struct cp_ranges *ranges, uint64_t *low, uint64_t *high)
 {
 	if (ranges->has_one) {
 		ranges->has_one = false;
 		*low = ranges->low;
 		*high = ranges->high;
-		return *low < *high && !is_removed(ranges, *low);
+		return *low < *high && !is_tombstone(ranges, *low);
 	}
 	while (ranges->has_list && cp_dwarf_charge(ranges->unit->dwarf, 2) &&
 		(ranges->unit->sizes.version >= 5 ? next_entry(ranges, low, high) : next_pair(ranges, low, high))) {
-		if (*low < *high && !is_removed(ranges, *low))
+		if (*low < *high && !ranges->removed && !is_tombstone(ranges, *low))
 			return true;
 	}
 	ranges->has_list = false;

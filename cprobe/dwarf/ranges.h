@@ -9,6 +9,7 @@ struct cp_ranges {
 	struct cp_dw_unit *unit;
 	struct cp_cursor list;			/* of the rest of it */
 	uint64_t base;
+	bool base_removed, removed;		/* the base is a tombstone; what was read last is relative to one */
 	uint64_t low, high;			/* the only one, when there is no list */
 	bool has_list, has_one;
 };
@@ -18,8 +19,7 @@ bool cp_ranges_begin(const struct cp_dw_extent *extent, struct cp_ranges *ret);
 bool cp_ranges_of(const struct cp_die *die, struct cp_ranges *ret);
 
 /*
- * The next one that is not empty and that the linker has left in: lld writes -1 or -2 for what it removed, others 0,
- * which is a place only in relocatable and position-independent files. False: no more.
+ * The next one that is not empty and that the linker has left in: see cp_dwarf_is_tombstone(). False: no more.
  */
 bool cp_ranges_next(struct cp_ranges *ranges, uint64_t *low, uint64_t *high);
 

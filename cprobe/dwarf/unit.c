@@ -89,6 +89,14 @@ static void take_root_attr(struct cp_dw_unit *unit, const struct cp_dw_attr *att
 		if (cp_attr_number(attr, &number))
 			unit->ranges = number;
 		break;
+	case DW_AT_language:
+		if (cp_attr_number(attr, &number))
+			unit->language = (uint16_t)number;
+		break;
+	case DW_AT_dwo_name:
+	case DW_AT_GNU_dwo_name:
+		unit->is_split = true;
+		break;
 	case DW_AT_loclists_base:
 		if (cp_attr_number(attr, &number))
 			unit->locations = number;
@@ -167,6 +175,24 @@ struct cp_error *cp_unit_root(struct cp_dw_unit *unit)
 	}
 	pthread_mutex_unlock(cp_unit_lock(unit));
 	return error;
+}
+
+bool cp_unit_is_c(const struct cp_dw_unit *unit)
+{
+	switch (unit->language) {
+	case DW_LANG_C:
+	case DW_LANG_C89:
+	case DW_LANG_C99:
+	case DW_LANG_C11:
+		return true;
+	default:
+		return cp_unit_is_assembly(unit);
+	}
+}
+
+bool cp_unit_is_assembly(const struct cp_dw_unit *unit)
+{
+	return unit->language == DW_LANG_Mips_Assembler;
 }
 
 static struct cp_error *read_table(const struct cp_dw_unit *unit, struct cp_dw_table *table)

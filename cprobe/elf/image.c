@@ -255,9 +255,9 @@ static struct cp_error *index_sections(struct cp_image *image)
 	for (size_t i = 1; spans && i < image->section_count; i++) {
 		const struct cp_section *s = &image->sections[i];
 
-		/* In a linked kernel an allocated section at 0 is a template (per-CPU data), which is not where it runs. */
+		/* In a linked kernel, data at 0 is a template (per-CPU data), which is not where it runs. */
 		if ((s->flags & SHF_ALLOC) && !(s->flags & SHF_TLS) && s->size &&
-			(s->address || image->type == ET_DYN || image->type == ET_REL))
+			(s->address || (s->flags & SHF_EXECINSTR) || image->type == ET_DYN || image->type == ET_REL))
 			spans[count++] = span(s->address, s->size, i);
 	}
 	good = spans && cp_cover_init(spans, count, &image->sections_at);

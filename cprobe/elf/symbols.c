@@ -372,6 +372,7 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 {
 	size_t i = cp_symbols_lower(symbols, address + 1), steps = 0;
 	const struct cp_symbol *nearest = NULL;
+	bool passed = false;	/* a sized one that ends before the address: nothing without size goes on behind it */
 
 	if (address == UINT64_MAX)
 		i = symbols->count;
@@ -386,7 +387,7 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 				break;
 			continue;
 		}
-		if (symbol->size ? address - symbol->address < symbol->size : address == symbol->address || code) {
+		if (symbol->size ? address - symbol->address < symbol->size : address == symbol->address || (code && !passed)) {
 			/* At one address the best name comes first: walk on to it. */
 			if (!nearest || (nearest->address == symbol->address))
 				nearest = symbol;
@@ -395,6 +396,7 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 		} else if (nearest && symbol->address != nearest->address && (nearest->size || symbol->size)) {
 			break;
 		} else if (symbol->size && !nearest) {
+			passed = true;
 			/* Past the end of a sized symbol: padding belongs to nobody. Overlaps are rare and short. */
 			if (steps > 64)
 				break;

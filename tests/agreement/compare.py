@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import json
 import random
 import subprocess
@@ -170,13 +171,24 @@ def compare_copies(score: Score, ours: Iterable[peers.Copy], theirs: Iterable[pe
             score.differs(UNEXPLAINED, f"only cprobe: {copy}")
 
 
+def _placed(subject: Subject, functions: list[peers.Function]) -> list[peers.Function]:
+    """Where the debug data does not say where a function is declared (assembly), the line of its first instruction."""
+    asked = [f.address for f in functions if f.name and not f.file and subject.in_code(f.address)]
+    rows = subject.libdw.lines(subject.twin, asked)
+    placed = []
+    for function in functions:
+        file, line = (function.file, function.line) if function.file else rows.get(function.address) or ("", 0)
+        placed.append(dataclasses.replace(function, file=file, line=line))
+    return placed
+
+
 def functions(subject: Subject) -> list[Score]:
     """Everything that `list` has, beside libdw's walk over every DIE."""
     records = subject.ask("list")
     concrete = Score(subject.name, "functions: address, size, name, file:line", "libdw, all units")
     copies = Score(subject.name, "inlined copies: address, outer, call line", "libdw, all units")
     _compare_functions(subject, concrete, [_function(r) for r in records if r["kind"] == "function"],
-                       subject.debug.functions, subject.symbols)
+                       _placed(subject, subject.debug.functions), subject.symbols)
     compare_copies(copies, [_copy(r) for r in records if r["kind"] == "inlined"], subject.debug.copies,
                    subject.in_code)
     return [concrete, copies]
