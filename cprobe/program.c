@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <dwarf.h>
 #include <elf.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -151,6 +152,32 @@ struct cp_error *cp_program_need_symbols(struct cp_program *program)
 	return error ? error : cp_symbols_sort(&program->symbols);
 }
 
+/* Debug data that is in files which cprobe does not read: what is missing is said, and how to have it. */
+static struct cp_error *note_elsewhere(const struct cp_program *program)
+{
+	const struct cp_section *link = cp_image_section(program->debug, ".gnu_debugaltlink");
+	const uint8_t *name = link ? cp_section_bytes(program->debug, link) : NULL;
+	size_t split = 0;
+
+	for (size_t i = 0; i < program->dwarf->info_count; i++) {
+		struct cp_dw_unit *unit = &program->dwarf->units[i];
+		struct cp_error *error = i ? NULL : cp_unit_root(unit);
+
+		if (error)
+			return error;
+		/* GNU's units before DWARF 5 say it in their first DIE only: the first unit speaks for all of them. */
+		split += unit->type == DW_UT_skeleton || program->dwarf->units[0].is_split;
+	}
+	if (split)
+		cp_program_note(program, "%s: %zu of %zu units are in .dwo files, which cprobe does not read: their types, inlined "
+			"copies and arguments are missing: build without -gsplit-dwarf", program->debug->path, split,
+			program->dwarf->info_count);
+	if (name && memchr(name, 0, link->size))
+		cp_program_note(program, "%s: what several files share is in %s (dwz), which cprobe does not read: names and types "
+			"from there are missing: give the file as it was before dwz -m", program->debug->path, (const char *)name);
+	return NULL;
+}
+
 struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 {
 	struct cp_error *error;
@@ -167,7 +194,7 @@ struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 		cp_address_map_init(&program->addresses, program->dwarf);
 	}
 	program->dwarf_tried = true;
-	return NULL;
+	return program->dwarf ? note_elsewhere(program) : NULL;
 }
 
 void cp_program_begin(struct cp_program *program)
@@ -195,6 +222,6 @@ struct cp_error *cp_program_check_machine(const struct cp_program *program)
 {
 	if (cp_image_is_x86(program->image))
 		return NULL;
-	return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: ELF machine %u: cprobe reads x86-64 and i386 kernels; only info "
-		"works on others", program->image->path, program->image->machine);
+	return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: ELF machine %u: cprobe reads the code of x86-64 and i386 kernels; info, "
+		"symbol, type and symbolize work on others", program->image->path, program->image->machine);
 }

@@ -95,6 +95,9 @@ static struct cp_error *symbolize(struct cp_program *program, const uint64_t *ad
 		error = cp_program_need_dwarf(program);
 	if (!error && !program->symbols.count)
 		cp_program_note_symbols(program);
+	if (!error && !program->dwarf && count && !records->count)
+		cp_program_note(program, "%s: no DWARF%s%s: files and lines are missing", program->image->path,
+			program->debug_why ? ": " : "", program->debug_why ? program->debug_why : "");
 	for (size_t i = 0; i < count && !error; i++) {
 		lines[i].address = addresses[i];
 		error = by_symbol(program, addresses[i], records);

@@ -154,7 +154,22 @@ static int compare(const void *left, const void *right)
 {
 	const struct cp_abbrev *a = left, *b = right;
 
-	return a->code < b->code ? -1 : a->code > b->code;
+	if (a->code != b->code)
+		return a->code < b->code ? -1 : 1;
+	return a->steps < b->steps ? -1 : a->steps > b->steps;	/* as they lie in the table */
+}
+
+/* By code; of two with one code the first one in the table holds, as cp_abbrev_seek() has it. */
+static void sort(struct cp_abbrevs *table)
+{
+	size_t kept = 0;
+
+	qsort(table->items, table->count, sizeof(*table->items), compare);
+	for (size_t i = 0; i < table->count; i++) {
+		if (!kept || table->items[kept - 1].code != table->items[i].code)
+			table->items[kept++] = table->items[i];
+	}
+	table->count = kept;
 }
 
 bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw_sizes sizes)
@@ -185,7 +200,7 @@ bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw
 		sorted &= !i || item[-1].code < item->code;
 	}
 	if (!sorted)
-		qsort(table->items, table->count, sizeof(*table->items), compare);
+		sort(table);
 	return true;
 }
 

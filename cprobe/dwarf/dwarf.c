@@ -82,6 +82,7 @@ static struct cp_error *read_header(struct cp_dwarf *dwarf, enum cp_dw_section s
 	uint8_t bytes[LONGEST_HEADER];
 	struct cp_cursor at = cp_dwarf_peek(dwarf, section, offset, s->size, bytes, sizeof(bytes)), *c = &at;
 	uint64_t length, left;
+	unsigned int version;
 
 	*unit = (struct cp_dw_unit){ .dwarf = dwarf, .offset = offset, .section = (uint8_t)section, .type = DW_UT_compile };
 	unit->sizes.offset = 4;
@@ -102,10 +103,11 @@ static struct cp_error *read_header(struct cp_dwarf *dwarf, enum cp_dw_section s
 	unit->end = s->size - left + length;
 	if (length < cp_left(c))
 		c->end = c->at + length;
-	unit->sizes.version = (uint8_t)cp_get16(c);
-	if (unit->sizes.version < 2 || unit->sizes.version > 5)
+	version = cp_get16(c);
+	if (version < 2 || version > 5)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: %s: the unit at 0x%llx has DWARF version %u; 2 to 5 are known",
-			dwarf->image->path, s->name, (unsigned long long)offset, unit->sizes.version);
+			dwarf->image->path, s->name, (unsigned long long)offset, version);
+	unit->sizes.version = (uint8_t)version;
 	if (unit->sizes.version >= 5) {
 		unit->type = cp_get8(c);
 		unit->sizes.address = cp_get8(c);

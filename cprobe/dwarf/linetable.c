@@ -123,6 +123,7 @@ static bool read_tables_4(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 static bool read_header(struct cp_dw_lines *lines, struct cp_cursor *c)
 {
 	uint64_t length = cp_get32(c), header;
+	unsigned int version;
 
 	lines->sizes.offset = 4;
 	if (length == 0xffffffff) {
@@ -133,9 +134,10 @@ static bool read_header(struct cp_dw_lines *lines, struct cp_cursor *c)
 		return cp_fail(c), false;
 	c->end = c->at + length;
 	lines->end = c->end;
-	lines->sizes.version = (uint8_t)cp_get16(c);
-	if (lines->sizes.version < 2 || lines->sizes.version > 5)
+	version = cp_get16(c);
+	if (version < 2 || version > 5)
 		return cp_fail(c), false;
+	lines->sizes.version = (uint8_t)version;
 	lines->sizes.address = lines->unit->sizes.address;
 	if (lines->sizes.version >= 5) {
 		lines->sizes.address = cp_get8(c);

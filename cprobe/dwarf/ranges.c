@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dwarf.h>
+#include <elf.h>
 
 #include "dwarf/ranges.h"
+
+#define NO_BASE 1	/* no tombstone */
 
 /* Section 7.28: an index into the unit's offsets, which are relative to their beginning. */
 static bool indexed_list(const struct cp_dw_unit *unit, uint64_t index, uint64_t *ret)
@@ -24,7 +27,7 @@ bool cp_ranges_begin(const struct cp_dw_extent *extent, struct cp_ranges *ret)
 
 	if (!unit)
 		return false;
-	*ret = (struct cp_ranges){ .unit = unit, .base = unit->low_pc };
+	*ret = (struct cp_ranges){ .unit = unit, .base = unit->low_pc, .relative_to = NO_BASE };
 	if (extent->ranges.unit) {
 		if (extent->ranges.form == DW_FORM_rnglistx) {
 			if (!indexed_list(unit, extent->ranges.value, &offset))
@@ -66,11 +69,20 @@ static bool is_tombstone(const struct cp_ranges *r, uint64_t address)
 	return cp_dwarf_is_tombstone(r->unit->dwarf, address, r->unit->sizes.address);
 }
 
-/* What follows is relative to it. Of removed code it is a tombstone, and so is all that is relative to that. */
-static void set_base(struct cp_ranges *r, uint64_t base)
+static bool is_code(const struct cp_ranges *r, uint64_t address)
 {
-	r->base = base;
-	r->base_removed = is_tombstone(r, base);
+	const struct cp_section *section = cp_image_section_at(r->unit->dwarf->image, address);
+
+	return section && (section->flags & SHF_EXECINSTR);
+}
+
+/*
+ * Of removed code the base is a tombstone too. A base of 0 is one unless there is code where the sum is: absolute addresses
+ * may be told as relative to 0.
+ */
+static bool is_removed(const struct cp_ranges *r, uint64_t low)
+{
+	return is_tombstone(r, low) || (is_tombstone(r, r->relative_to) && (r->relative_to || !is_code(r, low)));
 }
 
 /* Section 2.17.3 of DWARF 4: pairs, relative to a base that a pair with -1 sets; a pair of zeros ends. */
@@ -86,9 +98,9 @@ static bool next_pair(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 			return false;
 		if (*low != most)
 			break;
-		set_base(r, *high);
+		r->base = *high;
+		r->relative_to = *high ? *high : NO_BASE;	/* what follows is absolute */
 	}
-	r->removed = r->base_removed;
 	*low = (*low + r->base) & most;
 	*high = (*high + r->base) & most;
 	return true;
@@ -101,13 +113,14 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	struct cp_cursor *c = &r->list;
 	uint64_t a, b;
 
-	r->removed = false;
+	r->relative_to = NO_BASE;
 	while (!c->failed) {
 		switch (cp_get8(c)) {
 		case DW_RLE_base_addressx:
 			if (!cp_unit_indexed_address(r->unit, cp_get_uleb(c), &a))
 				return false;
-			set_base(r, a);
+			r->base = a;
+			r->has_base = true;
 			break;
 		case DW_RLE_startx_endx:
 			a = cp_get_uleb(c);
@@ -123,10 +136,11 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 		case DW_RLE_offset_pair:
 			*low = r->base + cp_get_uleb(c);
 			*high = r->base + cp_get_uleb(c);
-			r->removed = r->base_removed;
+			r->relative_to = r->has_base ? r->base : NO_BASE;
 			return !c->failed;
 		case DW_RLE_base_address:
-			set_base(r, cp_get_sized(c, size));
+			r->base = cp_get_sized(c, size);
+			r->has_base = true;
 			break;
 		case DW_RLE_start_end:
 			*low = cp_get_sized(c, size);
@@ -153,7 +167,7 @@ bool cp_ranges_next(struct cp_ranges *ranges, uint64_t *low, uint64_t *high)
 	}
 	while (ranges->has_list && cp_dwarf_charge(ranges->unit->dwarf, 2) &&
 		(ranges->unit->sizes.version >= 5 ? next_entry(ranges, low, high) : next_pair(ranges, low, high))) {
-		if (*low < *high && !ranges->removed && !is_tombstone(ranges, *low))
+		if (*low < *high && !is_removed(ranges, *low))
 			return true;
 	}
 	ranges->has_list = false;

@@ -9,7 +9,8 @@ struct cp_ranges {
 	struct cp_dw_unit *unit;
 	struct cp_cursor list;			/* of the rest of it */
 	uint64_t base;
-	bool base_removed, removed;		/* the base is a tombstone; what was read last is relative to one */
+	uint64_t relative_to;			/* of what was read last: the base, or 1 if that is the unit's */
+	bool has_base;				/* one was told in the list */
 	uint64_t low, high;			/* the only one, when there is no list */
 	bool has_list, has_one;
 };

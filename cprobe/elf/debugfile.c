@@ -83,8 +83,14 @@ static struct cp_error *open_candidate(const struct cp_image *image, const char 
 	if (access(path, R_OK))
 		return NULL;
 	error = cp_image_open(path, &found);
+	if (error && error->code != CP_ERROR_NO_MEMORY) {	/* it is there, and is no use: that is why */
+		free(*why);
+		*why = strdup(error->message);
+		cp_error_destroy(error);
+		return *why ? NULL : &cp_error_no_memory;
+	}
 	if (error)
-		return error->code == CP_ERROR_NO_MEMORY ? error : (cp_error_destroy(error), NULL);
+		return error;
 	errno = 0;
 	if (crc && !same_build_id(image, found) && (!file_crc(found, &real) || real != *crc)) {
 		bool no_memory = errno == ENOMEM;

@@ -66,7 +66,7 @@ static struct cp_error *read_header(struct cp_image *image, struct tables *t)
 
 	if (memcmp(p, ELFMAG, SELFMAG))
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: not an ELF file: its first bytes are %02x %02x %02x %02x "
-			"(a bzImage? give the vmlinux with --symbols)", image->path, p[0], p[1], p[2], p[3]);
+			"(a bzImage, or compressed? give the ELF file in it, such as vmlinux: bootsonde takes it by --symbols)", image->path, p[0], p[1], p[2], p[3]);
 	if (p[EI_DATA] == ELFDATA2MSB)
 		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: big-endian ELF: cprobe reads x86-64 and i386 kernels",
 			image->path);

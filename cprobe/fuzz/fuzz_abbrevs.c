@@ -5,7 +5,7 @@
 #include "dwarf/abbrev.h"
 #include "fuzz/fuzz.h"
 
-/* One declaration as cp_abbrev_seek() finds it. The table keeps the first of two that have one code. */
+/* One declaration as cp_abbrev_seek() finds it. */
 static void compare(const struct cp_abbrev *abbrev, struct cp_cursor c, struct cp_dw_sizes sizes)
 {
 	struct cp_abbrev_attr attr;
@@ -14,17 +14,15 @@ static void compare(const struct cp_abbrev *abbrev, struct cp_cursor c, struct c
 	size_t count = 0;
 
 	FUZZ_ASSERT(cp_abbrev_seek(&c, abbrev->code, &tag, &children));
-	if (tag != abbrev->tag || children != abbrev->children)
-		return;	/* one of two with this code; which one is found may differ */
+	FUZZ_ASSERT((tag > UINT16_MAX || tag == abbrev->tag) && children == abbrev->children);
 	while (cp_abbrev_next_attr(&c, sizes, &attr)) {
 		const struct cp_abbrev_attr *other = &abbrev->attrs[count++];
 
-		if (count > abbrev->attr_count)
-			return;
-		if (attr.name != other->name || attr.form != other->form)
-			return;
-		FUZZ_ASSERT(attr.size == other->size);
+		FUZZ_ASSERT(count <= abbrev->attr_count);
+		FUZZ_ASSERT(attr.name == other->name && attr.form == other->form && attr.size == other->size);
+		FUZZ_ASSERT(attr.implicit == other->implicit);
 	}
+	FUZZ_ASSERT(count == abbrev->attr_count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
