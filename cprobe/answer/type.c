@@ -4,241 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/radix.h"
+#include "answer/definitions.h"
 #include "base/record.h"
-#include "base/work.h"
 #include "dwarf/types.h"
-#include "program.h"
 
 #define MAX_DEPTH 32		/* of unnamed members within unnamed members */
-#define MAX_PLACES 32		/* of a name in .debug_str that are known by their offset */
-#define WORTH_A_THREAD 64	/* units: reading one takes some ten microseconds */
-
-/* -- The definitions of a name in all units -- */
-
-struct definition {
-	struct cp_dw_unit *unit;
-	uint64_t offset;		/* of the DIE */
-	uint64_t print;			/* equal for definitions of one layout, written down by one compiler */
-};
-
-struct definitions {
-	struct definition *items;	/* malloc'ed */
-	size_t count;
-};
-
-struct search {
-	struct cp_dwarf *dwarf;
-	const char *name;
-	uint64_t places[MAX_PLACES];	/* of the name in .debug_str */
-	size_t place_count;
-	bool all_places;		/* there are no more than these */
-	struct definitions found[CP_MAX_WORKERS];
-	struct cp_dw_table scratch[CP_MAX_WORKERS];
-};
-
-static void find_places(struct search *s)
-{
-	const struct cp_dw_bytes *strings = &s->dwarf->sections[CP_DW_STR];
-	const uint8_t *at = strings->bytes, *end = at ? at + strings->terminated : NULL;
-	size_t length = strlen(s->name) + 1;
-
-	while (at && (at = memmem(at, (size_t)(end - at), s->name, length))) {
-		if (s->place_count == MAX_PLACES)
-			return;
-		s->places[s->place_count++] = (uint64_t)(at - strings->bytes);
-		at++;
-	}
-	s->all_places = true;
-}
-
-static bool is_name(const struct search *s, const struct cp_dw_attr *attr)
-{
-	const char *name;
-
-	if (attr->form == DW_FORM_strp && s->all_places) {
-		for (size_t i = 0; i < s->place_count; i++) {
-			if (s->places[i] == attr->value)
-				return true;
-		}
-		return false;
-	}
-	name = cp_attr_string(attr);
-	return name && !strcmp(name, s->name);
-}
-
-static bool is_type(unsigned int tag)
-{
-	return tag == DW_TAG_structure_type || tag == DW_TAG_union_type || tag == DW_TAG_class_type || tag == DW_TAG_typedef;
-}
-
-/* Is the DIE, whose values are at the cursor, a type of that name? */
-static bool matches(const struct search *s, const struct cp_die *die, struct cp_cursor c)
-{
-	struct cp_dw_attr attr;
-
-	for (size_t i = 0; i < die->abbrev->attr_count; i++) {
-		if (!cp_attr_read(die->unit, &die->abbrev->attrs[i], &c, &attr))
-			return false;
-		if (attr.name == DW_AT_name)
-			return is_name(s, &attr) && !cp_die_attr(die, DW_AT_declaration, &attr);
-	}
-	return false;
-}
-
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-	return (hash ^ value) * 0x9e3779b97f4a7c15 + (hash >> 29);
-}
-
-/* The constants and names of one DIE; what refers to other DIEs, and the numbers of files, differ from unit to unit. */
-static uint64_t print_values(const struct cp_die *die, struct cp_cursor *c, uint64_t hash)
-{
-	struct cp_dw_attr attr;
-
-	for (size_t i = 0; i < die->abbrev->attr_count && cp_attr_read(die->unit, &die->abbrev->attrs[i], c, &attr); i++) {
-		if (attr.name != DW_AT_decl_file && attr.name != DW_AT_sibling &&
-			(cp_attr_is_constant(&attr) || attr.form == DW_FORM_strp))
-			hash = mix(mix(hash, attr.name), attr.value);
-	}
-	return hash;
-}
-
-/*
- * A kernel's units each have their own copy of the structs that they use, two thousand of them: what tells different
- * ones apart without decoding them.
- */
-static uint64_t fingerprint(const struct cp_die *die, struct cp_cursor c)
-{
-	uint64_t hash = print_values(die, &c, cp_die_tag(die));
-	struct cp_die child;
-
-	while (die->abbrev->children && cp_die_read(die->unit, &c, &child)) {
-		struct cp_cursor start = c;
-
-		hash = print_values(&child, &c, mix(hash, cp_die_tag(&child)));
-		c = start;
-		cp_die_skip(&child, &c);
-	}
-	return hash;
-}
-
-static struct cp_error *search_unit(void *context, size_t worker, size_t item)
-{
-	struct search *s = context;
-	struct definitions *found = &s->found[worker];
-	struct cp_dw_unit borrowed, *unit = &borrowed;
-	struct cp_error *error = cp_unit_borrow(&s->dwarf->units[item], &s->scratch[worker], unit);
-	struct cp_cursor c;
-	struct cp_die die;
-
-	if (error)
-		return error;
-	c = cp_unit_cursor(unit, unit->first);
-	while (cp_left(&c)) {
-		if (!cp_die_read(unit, &c, &die))
-			continue;
-		switch (cp_die_tag(&die)) {
-		case DW_TAG_compile_unit:
-		case DW_TAG_partial_unit:
-		case DW_TAG_type_unit:
-		case DW_TAG_namespace:
-		case DW_TAG_module:
-			cp_die_skip_attrs(&die, &c);
-			continue;
-		}
-		if (is_type(cp_die_tag(&die)) && matches(s, &die, c)) {
-			struct definition *items = cp_grow(found->items, found->count, sizeof(*items));
-
-			if (!items)
-				return &cp_error_no_memory;
-			found->items = items;
-			items[found->count++] = (struct definition){ &s->dwarf->units[item], die.offset,
-				fingerprint(&die, c) };
-		}
-		cp_die_skip(&die, &c);
-	}
-	return c.failed ? cp_unit_corrupt(unit, "its DIEs are malformed or cut off") : NULL;
-}
-
-static int compare_definitions(const void *left, const void *right)
-{
-	const struct definition *a = left, *b = right;
-
-	if (a->unit != b->unit)
-		return a->unit < b->unit ? -1 : 1;
-	return a->offset < b->offset ? -1 : a->offset > b->offset;
-}
-
-/* Keep the first definition of each layout. */
-static struct cp_error *drop_repeated(struct definitions *all)
-{
-	struct cp_keyed *keys = malloc((all->count + 1) * sizeof(*keys));
-	size_t kept = 0;
-
-	for (size_t i = 0; keys && i < all->count; i++)
-		keys[i] = (struct cp_keyed){ all->items[i].print, i };
-	if (!keys || !cp_radix_sort(keys, all->count)) {
-		free(keys);
-		return &cp_error_no_memory;
-	}
-	for (size_t i = 1; i < all->count; i++) {
-		if (keys[i].key == keys[i - 1].key)
-			all->items[keys[i].index].unit = NULL;	/* the sort is stable: a later one */
-	}
-	for (size_t i = 0; i < all->count; i++) {
-		if (all->items[i].unit)
-			all->items[kept++] = all->items[i];
-	}
-	all->count = kept;
-	free(keys);
-	return NULL;
-}
-
-/* All different definitions of the name, in the order of the file. */
-static struct cp_error *find_definitions(struct cp_dwarf *dwarf, const char *name, struct definitions *ret)
-{
-	struct search *s = calloc(1, sizeof(*s));
-	struct definitions all = { NULL, 0 };
-	struct cp_error *error;
-	size_t workers;
-
-	if (!s)
-		return &cp_error_no_memory;
-	s->dwarf = dwarf;
-	s->name = name;
-	find_places(s);
-	workers = cp_workers(dwarf->unit_count, WORTH_A_THREAD);
-	error = cp_work(dwarf->unit_count, workers, search_unit, s);
-	for (size_t w = 0; w < workers; w++)
-		all.count += s->found[w].count;
-	all.items = malloc((all.count + 1) * sizeof(*all.items));
-	if (!error && !all.items)
-		error = &cp_error_no_memory;
-	all.count = 0;
-	for (size_t w = 0; w < workers; w++) {
-		for (size_t i = 0; !error && i < s->found[w].count; i++)
-			all.items[all.count++] = s->found[w].items[i];
-		free(s->found[w].items);
-		cp_abbrevs_deinit(&s->scratch[w].abbrevs);
-	}
-	free(s);
-	if (error) {
-		free(all.items);
-		return error;
-	}
-	if (all.count)
-		qsort(all.items, all.count, sizeof(*all.items), compare_definitions);
-	error = drop_repeated(&all);
-	if (error) {
-		free(all.items);
-		return error;
-	}
-	*ret = all;
-	return NULL;
-}
-
-/* -- Fields -- */
+#define MAX_DIMENSIONS 8
 
 struct layout {
 	struct cp_program *program;
@@ -357,51 +128,72 @@ static bool find_member(const struct cp_die *type, const char *name, size_t leng
 	return false;
 }
 
-/* Bytes of one element of an array after `used` of its indices. */
-static uint64_t stride(const struct cp_die *array, const uint64_t *counts, size_t dimensions, size_t used)
-{
-	uint64_t size = cp_type_size(array);
+/* What a path has led to so far: a member, or an array of which some dimensions have been indexed. */
+struct place {
+	struct cp_die holder;		/* its DW_AT_type is meant: a member, or an array type whose elements are */
+	size_t used;			/* holder is an array type: so many of its dimensions have an index */
+	bool is_array;			/* the holder is one, and the other dimensions are left */
+	uint64_t bits, bit_size;
+};
 
-	for (size_t i = used; i < dimensions; i++)
-		size *= counts[i];
-	return size;
+static uint64_t product(const uint64_t *counts, size_t from, size_t to)
+{
+	uint64_t ret = 1;
+
+	while (from < to) {
+		if (__builtin_mul_overflow(ret, counts[from++], &ret))
+			return 0;
+	}
+	return ret;
 }
 
-/* "[3][4]" behind a member that is an array: *at moves behind them. *whole: all dimensions were given. */
-static struct cp_error *take_indices(struct layout *l, const char **at, const struct cp_die *member, uint64_t *bits,
-	bool *whole)
+/* "[3]" behind a place: *at moves behind it. *there false: there is no such element, and it was said. */
+static struct cp_error *take_index(struct layout *l, const char **at, struct place *place, bool *there)
 {
-	uint64_t counts[8];
+	uint64_t counts[MAX_DIMENSIONS], offset, size;
+	unsigned long long index;
 	struct cp_die array;
-	bool is_array = cp_type_of(member, &array) && cp_die_tag(&array) == DW_TAG_array_type;
-	size_t dimensions = is_array ? cp_array_dimensions(&array, counts, 8) : 0, used = 0;
+	size_t dimensions;
+	char *end;
 
-	for (; **at == '['; used++) {
-		char *end;
-		unsigned long long index;
-
-		errno = 0;
-		index = strtoull(*at + 1, &end, 0);
-		if (end == *at + 1 || *end != ']' || errno || (*at)[1] == '-')
-			return cp_error_create(CP_ERROR_USAGE, "type: \"%s\": an index is a number, such as [3]", *at);
-		if (used >= dimensions || (counts[used] && index >= counts[used])) {
-			cp_program_note(l->program, "%s", used >= dimensions ? "an index behind what is no array, or has fewer dimensions" :
-				"an index beyond the end of the array");
-			*whole = false;
-			*at = NULL;
+	errno = 0;
+	index = strtoull(*at + 1, &end, 0);
+	if (end == *at + 1 || *end != ']' || errno || (*at)[1] == '-')
+		return cp_error_create(CP_ERROR_USAGE, "type: \"%s\": an index is a number, such as [3]", *at);
+	*there = false;
+	if (!place->is_array) {
+		if (!cp_type_of(&place->holder, &array) || cp_die_tag(&array) != DW_TAG_array_type) {
+			cp_program_note(l->program, "%.*s: an index behind what is no array, or has fewer dimensions",
+				(int)(end + 1 - *at), *at);
 			return NULL;
 		}
-		*bits += index * stride(&array, counts, dimensions, used + 1) * 8;
-		*at = end + 1;
+		place->holder = array;
+		place->is_array = true;
+		place->used = 0;
 	}
-	*whole = used == dimensions;
+	dimensions = cp_array_dimensions(&place->holder, counts, MAX_DIMENSIONS);
+	if (place->used < dimensions && counts[place->used] && index >= counts[place->used]) {
+		cp_program_note(l->program, "[%llu]: an index beyond the end of the array, which has %llu elements", index,
+			(unsigned long long)counts[place->used]);
+		return NULL;
+	}
+	place->used++;
+	size = cp_type_size(&place->holder);
+	if (__builtin_mul_overflow(index, product(counts, place->used, dimensions), &offset) ||
+		__builtin_mul_overflow(offset, size * 8, &offset) || __builtin_add_overflow(place->bits, offset, &place->bits)) {
+		cp_program_note(l->program, "[%llu]: an index beyond all memory", index);
+		return NULL;
+	}
+	place->is_array = place->used < dimensions;	/* else the elements, which may be arrays by a typedef */
+	*at = end + 1;
+	*there = true;
 	return NULL;
 }
 
-/* The struct that a member is, or is an array of. */
-static bool inner_struct(const struct cp_die *member, struct cp_die *ret)
+/* The struct that a place is, or is an array of. */
+static bool inner_struct(const struct cp_die *holder, struct cp_die *ret)
 {
-	struct cp_die at = *member;
+	struct cp_die at = *holder;
 
 	for (int depth = 0; depth < MAX_DEPTH && cp_type_of(&at, ret); depth++) {
 		if (is_aggregate(ret))
@@ -413,47 +205,66 @@ static bool inner_struct(const struct cp_die *member, struct cp_die *ret)
 	return false;
 }
 
+/* ".FIELD" of a struct: the place moves to it. */
+static bool take_field(const char *name, size_t length, const struct cp_die *type, struct place *place)
+{
+	struct cp_die member;
+	uint64_t bits = 0;
+
+	if (!find_member(type, name, length, 0, &member, &bits, &place->bit_size))
+		return false;
+	place->holder = member;
+	place->is_array = false;
+	place->bits += bits;
+	return true;
+}
+
+/* The record of an array of which some dimensions have an index. */
+static struct cp_error *shorten(struct layout *l, const struct place *place, struct cp_record *record)
+{
+	uint64_t counts[MAX_DIMENSIONS];
+	size_t dimensions = cp_array_dimensions(&place->holder, counts, MAX_DIMENSIONS);
+	struct cp_details *details = record->details;
+
+	details->type = cp_array_part_text(&l->records->arena, &place->holder, place->used);
+	details->base_type = details->type;
+	details->encoding = "array";
+	details->element_count = product(counts, place->used, dimensions);
+	if (__builtin_mul_overflow(cp_type_size(&place->holder), details->element_count, &record->size))
+		record->size = 0;
+	return details->type ? NULL : &cp_error_no_memory;
+}
+
 /* ".FIELD[1].FIELD" within a struct. Nothing is added when there is no such field. */
 static struct cp_error *add_path(struct layout *l, const char *whole_path, const char *path, const struct cp_die *type)
 {
-	struct cp_die at = *type, member;
-	uint64_t bits = 0, bit_size = 0;
-	struct cp_record *record;
+	struct place place = { .bits = 0 };
+	struct cp_die at = *type;
 	struct cp_error *error;
-	bool indexed = false;
 
 	while (*path == '.') {
 		size_t length = strcspn(++path, ".[");
-		uint64_t place = 0;
+		bool there = true;
 
-		if (!is_aggregate(&at) || !find_member(&at, path, length, 0, &member, &place, &bit_size))
+		if (!is_aggregate(&at) || !take_field(path, length, &at, &place))
 			return NULL;
-		bits += place;
 		path += length;
-		indexed = *path == '[';
-		error = take_indices(l, &path, &member, &bits, &indexed);
-		if (error || !path)
-			return error;
-		if (!inner_struct(&member, &at))
-			at = member;
+		while (*path == '[') {
+			error = take_index(l, &path, &place, &there);
+			if (error || !there)
+				return error;
+		}
+		if (!inner_struct(&place.holder, &at))
+			at = place.holder;
 	}
 	if (*path)
 		return cp_error_create(CP_ERROR_USAGE, "type: \"%s\": give STRUCT, STRUCT.FIELD or STRUCT.FIELD[N].FIELD", whole_path);
-	error = add_member(l, whole_path, &member, bits, bit_size);
+	error = add_member(l, whole_path, &place.holder, place.bits, place.bit_size);
+	if (!error && place.is_array)
+		error = shorten(l, &place, &l->records->items[l->records->count - 1]);
 	if (error)
 		return error;
-	record = &l->records->items[l->records->count - 1];
-	if (indexed && record->details->element_count) {
-		/* One element of an array. */
-		record->size /= record->details->element_count;
-		record->details->element_count = 0;
-		if (is_aggregate(&at))
-			record->details->type = cp_type_own_text(&l->records->arena, &at);
-		record->details->base_type = record->details->type;
-		if (!record->details->type)
-			return &cp_error_no_memory;
-	}
-	return is_aggregate(&at) ? add_members(l, whole_path, &at, bits, 0) : NULL;
+	return is_aggregate(&at) ? add_members(l, whole_path, &at, place.bits, 0) : NULL;
 }
 
 /* The struct itself. */
@@ -474,8 +285,16 @@ static struct cp_error *add_struct(struct layout *l, const char *name, const str
 }
 
 /* One definition: its records are added, unless the same ones are there already. */
+static bool is_named(const struct cp_die *type, const char *name)
+{
+	const char *own = cp_die_name(type);
+	struct cp_dw_attr attr;
+
+	return own && !strcmp(own, name) && !cp_die_attr(type, DW_AT_declaration, &attr);
+}
+
 static struct cp_error *add_definition(struct layout *l, const char *name, const char *path, const char *rest,
-	const struct definition *definition)
+	const struct cp_definition *definition)
 {
 	struct cp_error *error = cp_unit_prepare(definition->unit);
 	size_t before = l->records->count;
@@ -487,6 +306,9 @@ static struct cp_error *add_definition(struct layout *l, const char *name, const
 	if (cp_die_tag(&die) == DW_TAG_typedef && !cp_type_of(&die, &type))
 		return NULL;
 	cp_type_resolve(&type);
+	/* typedef struct foo foo: the struct is there under its own name. */
+	if (cp_die_tag(&die) == DW_TAG_typedef && is_aggregate(&type) && is_named(&type, name))
+		return NULL;
 	error = *rest ? NULL : add_struct(l, name, &die, &type);
 	if (!error && *rest)
 		error = add_path(l, path, rest, &type);
@@ -512,7 +334,7 @@ static struct cp_error *find_type(struct cp_program *program, const char *path, 
 {
 	struct layout l = { program, records };
 	struct cp_error *error = cp_program_need_dwarf(program);
-	struct definitions all = { NULL, 0 };
+	struct cp_definitions all = { NULL, 0 };
 	char *own = cp_arena_strdup(&records->arena, skip_keyword(path));
 	char *name = own ? cp_arena_strdup(&records->arena, own) : NULL;
 	size_t length = name ? strcspn(name, ".[") : 0;
@@ -526,7 +348,7 @@ static struct cp_error *find_type(struct cp_program *program, const char *path, 
 	if (error)
 		return error;
 	name[length] = 0;
-	error = find_definitions(program->dwarf, name, &all);
+	error = cp_definitions_find(program->dwarf, name, own[length] != 0, &all);
 	for (size_t i = 0; !error && i < all.count; i++)
 		error = add_definition(&l, name, own, own + length, &all.items[i]);
 	free(all.items);

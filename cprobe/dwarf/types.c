@@ -23,16 +23,21 @@ void cp_type_resolve(struct cp_die *type)
 		*type = real;
 }
 
-static bool is_qualifier(unsigned int tag)
+enum qualifier { CONST = 1, VOLATILE = 2, RESTRICT = 4, ATOMIC = 8 };
+
+static unsigned int qualifier_of(unsigned int tag)
 {
 	switch (tag) {
 	case DW_TAG_const_type:
+		return CONST;
 	case DW_TAG_volatile_type:
+		return VOLATILE;
 	case DW_TAG_restrict_type:
+		return RESTRICT;
 	case DW_TAG_atomic_type:
-		return true;
+		return ATOMIC;
 	default:
-		return false;
+		return 0;
 	}
 }
 
@@ -46,7 +51,7 @@ bool cp_type_of(const struct cp_die *die, struct cp_die *ret)
 		if (!referenced_type(&at, &next))
 			return false;
 		at = next;
-		if (cp_die_tag(&next) == DW_TAG_typedef || is_qualifier(cp_die_tag(&next)))
+		if (cp_die_tag(&next) == DW_TAG_typedef || qualifier_of(cp_die_tag(&next)))
 			continue;
 		cp_type_resolve(&next);
 		*ret = next;
@@ -59,11 +64,6 @@ bool cp_type_of(const struct cp_die *die, struct cp_die *ret)
 static const char *charged(const struct cp_die *die, const char *text)
 {
 	return text && !cp_dwarf_charge(die->unit->dwarf, strlen(text)) ? "..." : text;
-}
-
-static const char *tagged(struct cp_arena *arena, const struct cp_die *type, const char *tag, const char *name)
-{
-	return charged(type, name ? cp_arena_printf(arena, "%s %s", tag, name) : cp_arena_printf(arena, "%s {...}", tag));
 }
 
 /* Elements of each dimension, 0 for one without a bound; how many dimensions there are. */
@@ -103,107 +103,146 @@ uint64_t cp_array_count(const struct cp_die *array)
 	return n ? ret : 0;
 }
 
-static const char *array_text(struct cp_arena *arena, const char *element, const struct cp_die *array)
+/* -- Texts: a C declaration without its name, made from the inside out -- */
+
+/* "const volatile"; with a space behind each if there is something behind them. */
+static void put_qualifiers(char *out, unsigned int qualifiers, const char *behind)
+{
+	static const char *const words[] = { "const", "volatile", "restrict", "_Atomic" };
+
+	*out = 0;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (!(qualifiers & 1u << i))
+			continue;
+		if (*out)
+			strcat(out, " ");
+		strcat(out, words[i]);
+	}
+	if (*out)
+		strcat(out, behind);
+}
+
+/* A declarator, so far: what stands behind the name of a type, such as "*", "(*)[3]", "[2]". */
+struct declarator {
+	struct cp_arena *arena;
+	const char *text;
+	int depth;
+};
+
+static const char *declare(struct declarator d, const struct cp_die *die, unsigned int qualifiers);
+
+/* "const struct foo *[4]" from "struct", "foo" and "*[4]". */
+static const char *named(const struct declarator *d, const struct cp_die *type, unsigned int qualifiers, const char *tag,
+	const char *name)
+{
+	const char *space = *d->text && *d->text != '[' ? " " : "";
+	char before[64];
+
+	put_qualifiers(before, qualifiers, " ");
+	return charged(type, cp_arena_printf(d->arena, "%s%s%s%s%s%s", before, tag, *tag ? " " : "",
+		name ? name : *tag ? "{...}" : "?", space, d->text));
+}
+
+/* Arrays and functions bind before pointers do. */
+static const char *in_parentheses(const struct declarator *d)
+{
+	return *d->text == '*' ? cp_arena_printf(d->arena, "(%s)", d->text) : d->text;
+}
+
+static const char *declare_pointer(struct declarator d, const struct cp_die *type, unsigned int qualifiers)
+{
+	char behind[64];
+
+	put_qualifiers(behind, qualifiers, *d.text == '*' ? " " : "");
+	d.text = charged(type, cp_arena_printf(d.arena, "*%s%s", behind, d.text));
+	return d.text ? declare(d, type, 0) : NULL;
+}
+
+/* `skip`: dimensions that an index was given for. */
+static const char *declare_array(struct declarator d, const struct cp_die *array, unsigned int qualifiers, size_t skip)
 {
 	uint64_t counts[MAX_DIMENSIONS];
 	size_t n = cp_array_dimensions(array, counts, MAX_DIMENSIONS);
-	const char *text = element;
 
-	for (size_t i = 0; i < n && text; i++) {
+	d.text = in_parentheses(&d);
+	for (size_t i = skip; i < n && d.text; i++) {
 		if (counts[i])
-			text = cp_arena_printf(arena, "%s[%llu]", text, (unsigned long long)counts[i]);
+			d.text = cp_arena_printf(d.arena, "%s[%llu]", d.text, (unsigned long long)counts[i]);
 		else
-			text = cp_arena_printf(arena, "%s[]", text);
+			d.text = cp_arena_printf(d.arena, "%s[]", d.text);
 	}
-	return n ? text : cp_arena_printf(arena, "%s[]", element);
+	if (!n && d.text)
+		d.text = cp_arena_printf(d.arena, "%s[]", d.text);
+	d.text = charged(array, d.text);
+	return d.text ? declare(d, array, qualifiers) : NULL;
 }
 
-static const char *text_of(struct cp_arena *arena, const struct cp_die *type, int depth);
-
-static const char *text_behind(struct cp_arena *arena, const struct cp_die *die, int depth)
-{
-	struct cp_die type;
-
-	if (depth >= MAX_DEPTH)
-		return "...";
-	return referenced_type(die, &type) ? text_of(arena, &type, depth) : "void";
-}
-
-static const char *pointer_text(struct cp_arena *arena, const char *inner)
-{
-	size_t length = strlen(inner);
-
-	if (!strstr(inner, "(*)(") && length && inner[length - 1] == ')') {
-		const char *paren = strrchr(inner, '(');
-
-		return cp_arena_printf(arena, "%.*s(*)%s", (int)(paren - inner), inner, paren);
-	}
-	return cp_arena_printf(arena, length && inner[length - 1] == '*' ? "%s*" : "%s *", inner);
-}
-
-static const char *qualified_text(struct cp_arena *arena, const char *inner, unsigned int tag)
-{
-	const char *word = tag == DW_TAG_const_type ? "const" : tag == DW_TAG_volatile_type ? "volatile" :
-		tag == DW_TAG_restrict_type ? "restrict" : "_Atomic";
-	size_t length = strlen(inner);
-
-	if (length && inner[length - 1] == '*')
-		return cp_arena_printf(arena, "%s%s", inner, word);
-	return cp_arena_printf(arena, "%s %s", word, inner);
-}
-
-static const char *text_of(struct cp_arena *arena, const struct cp_die *type, int depth)
+static const char *declare_type(struct declarator d, const struct cp_die *type, unsigned int qualifiers)
 {
 	struct cp_die real = *type;
-	unsigned int tag = cp_die_tag(type);
-	const char *name, *inner;
+	const char *name;
 
 	cp_type_resolve(&real);
 	name = cp_die_name(&real);
-	switch (tag) {
+	switch (cp_die_tag(type)) {
 	case DW_TAG_structure_type:
-		return tagged(arena, type, "struct", name);
+		return named(&d, type, qualifiers, "struct", name);
 	case DW_TAG_union_type:
-		return tagged(arena, type, "union", name);
+		return named(&d, type, qualifiers, "union", name);
 	case DW_TAG_class_type:
-		return tagged(arena, type, "class", name);
+		return named(&d, type, qualifiers, "class", name);
 	case DW_TAG_enumeration_type:
-		return tagged(arena, type, "enum", name);
-	case DW_TAG_pointer_type:
-		inner = text_behind(arena, type, depth + 1);
-		return inner ? charged(type, pointer_text(arena, inner)) : NULL;
+		return named(&d, type, qualifiers, "enum", name);
 	case DW_TAG_const_type:
 	case DW_TAG_volatile_type:
 	case DW_TAG_restrict_type:
 	case DW_TAG_atomic_type:
-		inner = text_behind(arena, type, depth + 1);
-		return inner ? charged(type, qualified_text(arena, inner, tag)) : NULL;
+		return declare(d, type, qualifiers | qualifier_of(cp_die_tag(type)));
+	case DW_TAG_pointer_type:
+		return declare_pointer(d, type, qualifiers);
 	case DW_TAG_array_type:
-		inner = text_behind(arena, type, depth + 1);
-		return inner ? charged(type, array_text(arena, inner, type)) : NULL;
+		return declare_array(d, type, qualifiers, 0);
 	case DW_TAG_subroutine_type:
-		inner = text_behind(arena, type, depth + 1);
-		return inner ? charged(type, cp_arena_printf(arena, "%s ()", inner)) : NULL;
+		d.text = in_parentheses(&d);
+		d.text = d.text ? charged(type, cp_arena_printf(d.arena, "%s()", d.text)) : NULL;
+		return d.text ? declare(d, type, 0) : NULL;
 	default:
-		return name ? name : "?";
+		return named(&d, type, qualifiers, "", name);
 	}
+}
+
+/* What the DIE's type is called, with the declarator behind it. */
+static const char *declare(struct declarator d, const struct cp_die *die, unsigned int qualifiers)
+{
+	struct cp_die type;
+
+	if (d.depth++ >= MAX_DEPTH)
+		return "...";
+	if (referenced_type(die, &type))
+		return declare_type(d, &type, qualifiers);
+	return named(&d, die, qualifiers, "", "void");
 }
 
 const char *cp_type_text(struct cp_arena *arena, const struct cp_die *die)
 {
-	return text_behind(arena, die, 0);
+	return declare((struct declarator){ arena, "", 0 }, die, 0);
 }
 
 const char *cp_type_base_text(struct cp_arena *arena, const struct cp_die *die)
 {
 	struct cp_die type;
 
-	return cp_type_of(die, &type) ? text_of(arena, &type, 0) : "void";
+	return cp_type_of(die, &type) ? declare_type((struct declarator){ arena, "", 0 }, &type, 0) : "void";
 }
 
 const char *cp_type_own_text(struct cp_arena *arena, const struct cp_die *type)
 {
-	return text_of(arena, type, 0);
+	return declare_type((struct declarator){ arena, "", 0 }, type, 0);
+}
+
+const char *cp_array_part_text(struct cp_arena *arena, const struct cp_die *array, size_t skip)
+{
+	return declare_array((struct declarator){ arena, "", 0 }, array, 0, skip);
 }
 
 static const char *base_encoding(const struct cp_die *type)

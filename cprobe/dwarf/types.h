@@ -14,6 +14,9 @@ const char *cp_type_base_text(struct cp_arena *arena, const struct cp_die *die);
 /* The C name of a struct, union or enum DIE itself: "struct pcpu", "struct {...}". */
 const char *cp_type_own_text(struct cp_arena *arena, const struct cp_die *type);
 
+/* The type of an array without its first `skip` dimensions, some of which are left: "char[8]" of char[3][8]. */
+const char *cp_array_part_text(struct cp_arena *arena, const struct cp_die *array, size_t skip);
+
 /* "unsigned", "signed", "float", "bool", "char", "pointer", "enum", "struct", "union", "array", "function"; or NULL. */
 const char *cp_type_encoding(const struct cp_die *die);
 
