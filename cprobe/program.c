@@ -72,6 +72,13 @@ void cp_program_note_symbols(const struct cp_program *program)
 			program->image->path);
 }
 
+void cp_program_note_overlong(const struct cp_program *program, size_t count)
+{
+	if (count)
+		cp_program_note(program, "%s: %zu symbols have names of %d bytes or more: they are passed over",
+			program->image->path, count, CP_LONGEST_NAME);
+}
+
 bool cp_image_has_dwarf(const struct cp_image *image)
 {
 	const struct cp_section *s = cp_image_section(image, ".debug_info");

@@ -61,6 +61,9 @@ struct cp_error *cp_program_end(struct cp_program *program, struct cp_error *err
 /* Tell the user what an answer cannot hold. A note longer than 1 KiB is cut. */
 void cp_program_note(const struct cp_program *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Say how many symbols were passed over for their long names, if any. */
+void cp_program_note_overlong(const struct cp_program *program, size_t count);
+
 /* Say it when there is no symbol table, or .dynsym only. Needs the program's symbols. */
 void cp_program_note_symbols(const struct cp_program *program);
 

@@ -27,9 +27,17 @@ static const char *register_name(bool is_64bit, uint64_t number)
 	return number < sizeof(names_32) / sizeof(*names_32) ? names_32[number] : NULL;
 }
 
+/* What stands for a text that there was no memory for. */
+static const char lacking[] = "";
+
+static const char *made(const char *text)
+{
+	return text ? text : lacking;
+}
+
 static const char *memory(struct cp_arena *arena, const char *base, int64_t offset)
 {
-	return cp_arena_printf(arena, "mem(%s%+lld)", base, (long long)offset);
+	return made(cp_arena_printf(arena, "mem(%s%+lld)", base, (long long)offset));
 }
 
 /* Is the function's frame base the canonical frame address, which at entry is the stack pointer plus one word? */
@@ -88,8 +96,8 @@ static const char *expression(struct cp_arena *arena, struct cp_cursor c, bool i
 	if (literal(&c, op, &is_signed, &number)) {
 		if (cp_get8(&c) != DW_OP_stack_value || c.failed || cp_left(&c))
 			return NULL;
-		return is_signed ? cp_arena_printf(arena, "const(%lld)", (long long)number) :
-			cp_arena_printf(arena, "const(%llu)", (unsigned long long)number);
+		return made(is_signed ? cp_arena_printf(arena, "const(%lld)", (long long)number) :
+			cp_arena_printf(arena, "const(%llu)", (unsigned long long)number));
 	}
 	if (op >= DW_OP_reg0 && op <= DW_OP_reg31) {
 		name = register_name(is_64bit, op - DW_OP_reg0);
@@ -170,28 +178,48 @@ static int64_t constant(const struct cp_dw_attr *attr, uint64_t value)
 	}
 }
 
-/* The location that DWARF gives for the address, if it gives one that needs no frame. */
+/*
+ * The location that DWARF gives for the address, if it gives one that needs no frame. *is_odd: it gives one that is no
+ * register, place or number, such as two registers for one value.
+ */
 static const char *dwarf_location(struct cp_arena *arena, const struct cp_die *parameter, bool is_64bit, bool cfa,
-	uint64_t entry)
+	uint64_t entry, bool *is_odd)
 {
+	const char *ret;
+
 	struct cp_dw_attr attr;
 	struct cp_cursor c;
 	uint64_t value;
 
-	if (cp_die_attr(parameter, DW_AT_location, &attr))
-		return cp_location_at(&attr, entry, &c) ? expression(arena, c, is_64bit, cfa) : NULL;
+	*is_odd = false;
+	if (cp_die_attr(parameter, DW_AT_location, &attr)) {
+		if (!cp_location_at(&attr, entry, &c))
+			return NULL;
+		ret = expression(arena, c, is_64bit, cfa);
+		*is_odd = !ret && cp_left(&c) && *c.at != DW_OP_fbreg;
+		return ret;
+	}
 	if (cp_die_attr(parameter, DW_AT_const_value, &attr) && cp_attr_is_constant(&attr) && cp_attr_number(&attr, &value))
-		return cp_arena_printf(arena, "const(%lld)", (long long)constant(&attr, value));
+		return made(cp_arena_printf(arena, "const(%lld)", (long long)constant(&attr, value)));
 	return NULL;
 }
 
-/* Functions that gcc on i386 passes in registers say so in their location lists only; those were asked first. */
+/* gcc writes its options into the producer: with this one, i386 passes arguments in registers. */
+static bool by_registers(const struct cp_die *die)
+{
+	return die->unit->producer && strstr(die->unit->producer, "-mregparm=");
+}
+
+/*
+ * Other functions that gcc on i386 passes in registers (local ones) say so in their location lists only; those are asked
+ * first. What they tell in no way that has a text here is not guessed.
+ */
 struct cp_error *cp_args_read(struct cp_records *records, const struct cp_die *die, bool is_64bit, bool abi,
 	struct cp_record *record)
 {
 	struct cp_details *details = cp_record_details(records, record);
 	struct cp_arena *arena = &records->arena;
-	struct abi_state state = { .holds = abi, .stack = is_64bit ? 8 : 4 };
+	struct abi_state state = { .holds = abi && (is_64bit || !by_registers(die)), .stack = is_64bit ? 8 : 4 };
 	bool cfa = frame_is_cfa(die), inlined = cp_die_tag(die) == DW_TAG_inlined_subroutine;
 	struct cp_arg args[MAX_ARGS];
 	size_t count = 0;
@@ -203,6 +231,7 @@ struct cp_error *cp_args_read(struct cp_records *records, const struct cp_die *d
 	for (more = cp_die_child(die, &child); more; more = cp_die_sibling(&child, &child)) {
 		struct cp_arg *arg = &args[count];
 		const char *abi_answer;
+		bool is_odd;
 
 		if (cp_die_tag(&child) != DW_TAG_formal_parameter || count == MAX_ARGS)
 			continue;
@@ -212,12 +241,16 @@ struct cp_error *cp_args_read(struct cp_records *records, const struct cp_die *d
 		if (!arg->type)
 			return &cp_error_no_memory;
 		abi_answer = inlined ? NULL : abi_location(arena, &child, is_64bit, &state);
-		arg->location = dwarf_location(arena, &child, is_64bit, cfa && !inlined, record->address);
+		arg->location = dwarf_location(arena, &child, is_64bit, cfa && !inlined, record->address, &is_odd);
 		arg->location_from = "dwarf";
+		if (is_odd && !is_64bit)
+			state.holds = false, abi_answer = NULL;
 		if (!arg->location) {
 			arg->location = abi_answer;
 			arg->location_from = "abi";
 		}
+		if (arg->location == lacking)
+			return &cp_error_no_memory;
 		count++;
 	}
 	details->has_args = true;

@@ -96,6 +96,7 @@ static uint64_t print_type(struct prints *prints, const struct cp_dw_attr *ref, 
 /* One attribute. Numbers of files differ from unit to unit, offsets of strings do not: linkers merge them. */
 static uint64_t print_value(struct prints *prints, const struct cp_dw_attr *attr, int depth, uint64_t hash)
 {
+	struct cp_cursor block;
 	const char *text;
 
 	switch (attr->name) {
@@ -111,7 +112,7 @@ static uint64_t print_value(struct prints *prints, const struct cp_dw_attr *attr
 	text = cp_attr_string(attr);
 	if (text)
 		return mix_bytes(hash, text, strlen(text));
-	return attr->bytes ? mix_bytes(hash, attr->bytes, attr->value) : hash;
+	return cp_attr_block(attr, &block) ? mix_bytes(hash, block.at, cp_left(&block)) : hash;
 }
 
 static uint64_t print_values(struct prints *prints, const struct cp_die *die, struct cp_cursor *c, int depth,
@@ -120,7 +121,6 @@ static uint64_t print_values(struct prints *prints, const struct cp_die *die, st
 	struct cp_dw_attr attr;
 
 	for (size_t i = 0; i < die->abbrev->attr_count; i++) {
-		attr.bytes = NULL;
 		if (!cp_attr_read(die->unit, &die->abbrev->attrs[i], c, &attr))
 			break;
 		hash = print_value(prints, &attr, depth, hash);

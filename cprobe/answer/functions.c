@@ -31,9 +31,11 @@ struct origin {
 	uint16_t form;
 	const char *name, *file;
 	uint32_t line;
+	uint32_t cost;			/* of showing its name once more; 0 unless it is long */
 	bool wanted;
 };
 
+#define MAX_TWINS 64	/* symbols of one address that are looked at: no kernel has a dozen */
 #define ORIGINS 1024	/* kept, by their offset's lowest bits */
 
 /* One thread's walk over units. */
@@ -137,6 +139,7 @@ static struct cp_error *read_origin(struct walk *w, const struct parts *parts, s
 	}
 	if (!ret->name && parts->linkage.unit)
 		ret->name = cp_attr_string(&parts->linkage);
+	ret->cost = ret->name && strnlen(ret->name, CP_LONG_TEXT) == CP_LONG_TEXT ? (uint32_t)strnlen(ret->name, UINT32_MAX) : 0;
 	ret->line = line.unit && cp_attr_number(&line, &number) ? (uint32_t)number : 0;
 	ret->wanted = ret->name && is_wanted(&w->where->functions, ret->name);
 	return cp_path_of_attr(&w->paths, &file, &ret->file);
@@ -156,7 +159,7 @@ static const char *variant_name(const struct cp_symbols *symbols, uint64_t addre
 	size_t length = strlen(name);
 	const char *variant = NULL;
 
-	for (size_t i = cp_symbols_lower(symbols, address); i < symbols->count; i++) {
+	for (size_t i = cp_symbols_lower(symbols, address), most = i + MAX_TWINS; i < symbols->count && i < most; i++) {
 		const struct cp_symbol *s = symbols->by_address[i];
 
 		if (s->address != address)
@@ -196,7 +199,7 @@ static struct cp_error *add_concrete(struct walk *w, const struct cp_die *die, c
 {
 	struct cp_ranges ranges;
 	uint64_t low, high, entry;
-	bool first = true;
+	bool first = true, has_args = false;
 
 	if (!cp_ranges_begin(&parts->extent, &ranges))
 		return NULL;
@@ -212,14 +215,18 @@ static struct cp_error *add_concrete(struct walk *w, const struct cp_die *die, c
 		record = cp_records_add(&w->records, CP_KIND_FUNCTION, low);
 		if (!record)
 			return &cp_error_no_memory;
+		if (!cp_dwarf_charge(die->unit->dwarf, function->cost + (first ? 0 : sizeof(*record))))
+			return cp_dwarf_overspent(die->unit->dwarf);
 		record->name = own;
 		record->has_size = true;
 		record->size = high - low;
 		record->file = function->file;
 		record->line = function->line;
 		error = cp_place_section(w->program, &w->records, record);
-		if (!error && w->records.amount == CP_FULL && (first || low == entry) && !strstr(own, ".cold"))
+		if (!error && w->records.amount == CP_FULL && (first || (low == entry && !has_args)) && !strstr(own, ".cold")) {
+			has_args |= low == entry;
 			error = cp_args_read(&w->records, die, is_64bit(w), abi_holds(die, own), record);
+		}
 		if (error)
 			return error;
 	}
@@ -267,6 +274,8 @@ static struct cp_error *add_inlined(struct walk *w, const struct cp_die *die, co
 	record = cp_records_add(&w->records, CP_KIND_INLINED, entry);
 	if (!record)
 		return &cp_error_no_memory;
+	if (function->cost && !cp_dwarf_charge(die->unit->dwarf, function->cost))
+		return cp_dwarf_overspent(die->unit->dwarf);
 	record->name = function->name;
 	record->outer = outer;
 	record->has_size = true;

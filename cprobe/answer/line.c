@@ -23,6 +23,8 @@ static struct cp_error *take_row(struct search *s, const struct cp_dw_row *row, 
 
 	if (!record)
 		return &cp_error_no_memory;
+	if (!cp_dwarf_charge(s->program->dwarf, sizeof(*record)))
+		return cp_dwarf_overspent(s->program->dwarf);
 	record->name = symbol ? symbol->name : NULL;
 	record->file = file;
 	record->line = row->line;
@@ -38,17 +40,25 @@ static struct cp_error *scan_unit(struct search *s, struct cp_dw_unit *unit)
 	bool matches = false, in_run = false;
 	const char *file = NULL;
 	struct cp_dw_rows rows;
+	uint8_t *known;		/* of each file: 0 not looked at yet, else 1 and whether it matches */
 
 	if (error || !lines)
 		return error;
 	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(lines->end - lines->program)))
 		return cp_dwarf_overspent(unit->dwarf);
+	known = calloc(lines->file_count + 1, 1);
+	if (!known)
+		return &cp_error_no_memory;
 	for (cp_rows_begin(lines, &rows); !error && cp_rows_next(&rows);) {
 		const struct cp_dw_row *row = &rows.row;
 
 		if (row->file != last_file) {
+			size_t number = row->file < lines->file_count ? row->file : lines->file_count;
+
 			error = cp_path_of_file(&s->program->paths, lines, row->file, &file);
-			matches = !error && file && cp_glob_path(s->glob, file);
+			if (!error && !known[number])
+				known[number] = file && cp_glob_path(s->glob, file) ? 2 : 1;
+			matches = known[number] == 2;
 			last_file = row->file;
 		}
 		if (!matches || row->end || !row->line) {
@@ -64,6 +74,7 @@ static struct cp_error *scan_unit(struct search *s, struct cp_dw_unit *unit)
 			in_run = true;
 		}
 	}
+	free(known);
 	if (!error && rows.c.failed)
 		error = cp_unit_corrupt(unit, "its line program is malformed or cut off");
 	return error;

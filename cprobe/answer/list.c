@@ -28,6 +28,8 @@ static struct cp_error *choose_units(struct cp_dwarf *dwarf, const struct cp_whe
 	return NULL;
 }
 
+#define MAX_TWINS 256	/* records of one address that are looked at */
+
 /* Few units have few functions: with so many, all symbols are as quickly read. */
 #define FEW_UNITS 64
 
@@ -105,7 +107,7 @@ static bool known(const struct cp_records *records, const struct cp_keyed *keys,
 			high = middle;
 	}
 	*twin = SIZE_MAX;
-	for (; low < count && keys[low].key == symbol->address; low++) {
+	for (size_t most = low + MAX_TWINS; low < count && low < most && keys[low].key == symbol->address; low++) {
 		const struct cp_record *record = &records->items[keys[low].index];
 
 		if (record->name == symbol->name || !strcmp(record->name, symbol->name))
@@ -248,6 +250,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 	struct cp_records *records)
 {
 	bool untyped = !program->symbols.functions;	/* NASM, for one, gives no types */
+	size_t overlong = 0;
 	struct cp_keyed *keys;
 	size_t count;
 	struct cp_error *error = functions_by_address(records, &keys, &count);
@@ -259,6 +262,10 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		struct cp_record *record;
 		size_t twin;
 
+		if (cp_symbol_is_overlong(symbol)) {
+			overlong++;
+			continue;
+		}
 		if (!cp_symbol_is_code(&program->symbols, symbol) ||
 			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count &&
 			!(untyped && is_assembly_function(&program->symbols, symbol))) ||
@@ -281,6 +288,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		if (!error)
 			error = cp_function_details(program, records, record);
 	}
+	cp_program_note_overlong(program, overlong);
 	free(keys);
 	return error;
 }

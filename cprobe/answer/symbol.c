@@ -34,6 +34,7 @@ static struct cp_error *find_symbol(struct cp_program *program, const char *glob
 {
 	struct cp_error *error = cp_program_need_symbols(program);
 	bool literal = cp_glob_is_literal(glob);
+	size_t overlong = 0;
 
 	if (error)
 		return error;
@@ -46,9 +47,12 @@ static struct cp_error *find_symbol(struct cp_program *program, const char *glob
 	for (size_t i = 0; i < program->symbols.count && !error; i++) {
 		const struct cp_symbol *symbol = &program->symbols.items[i];
 
-		if (literal ? !strcmp(glob, symbol->name) : cp_glob_name(glob, symbol->name))
+		if (!literal && cp_symbol_is_overlong(symbol))
+			overlong++;
+		else if (literal ? !strcmp(glob, symbol->name) : cp_glob_name(glob, symbol->name))
 			error = add(program, symbol, records);
 	}
+	cp_program_note_overlong(program, overlong);
 	return error;
 }
 

@@ -314,6 +314,9 @@ static struct cp_error *add_definition(struct layout *l, const char *name, const
 		error = add_path(l, path, rest, &type);
 	else if (!error && is_aggregate(&type))
 		error = add_members(l, name, &type, 0, 0);
+	/* Comparing with what is there already takes its time, too. */
+	if (!error && !cp_dwarf_charge(die.unit->dwarf, before * sizeof(*l->records->items) / 4))
+		error = cp_dwarf_overspent(die.unit->dwarf);
 	if (!error && cp_records_repeat(l->records, before))
 		l->records->count = before;
 	return error;

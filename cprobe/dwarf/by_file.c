@@ -53,8 +53,10 @@ static struct cp_error *look_at_name(struct search *s, size_t worker, size_t ite
 		if (!may_match(s->tails[g], unit->name))
 			continue;
 		error = cp_path_of_unit(&s->paths[worker], unit, &path);
-		if (!error && path && cp_glob_path(s->globs->items[g], path))
-			s->named[item] = s->matched[g] = true;
+		if (!error && path && cp_glob_path(s->globs->items[g], path)) {
+			s->named[item] = true;
+			__atomic_store_n(&s->matched[g], true, __ATOMIC_RELAXED);	/* several workers may */
+		}
 	}
 	return error;
 }

@@ -93,7 +93,12 @@ static inline uint64_t cp_get_sized(struct cp_cursor *c, unsigned int size)
 	}
 }
 
-/* LEB128, DWARF 5 section 7.6. Bits above the 64th are dropped. */
+/*
+ * LEB128, DWARF 5 section 7.6. Bits above the 64th are dropped, and a number of more bytes than any compiler or linker pads
+ * one to is malformed: reading it again and again would take as long as it is.
+ */
+#define CP_LONGEST_LEB 16
+
 static inline uint64_t cp_get_uleb(struct cp_cursor *c)
 {
 	uint64_t value = 0;
@@ -101,7 +106,7 @@ static inline uint64_t cp_get_uleb(struct cp_cursor *c)
 
 	if (c->at < c->end && !(*c->at & 0x80))
 		return *c->at++;	/* almost all are one byte */
-	while (c->at < c->end) {
+	while (c->at < c->end && shift < 7 * CP_LONGEST_LEB) {
 		uint8_t byte = *c->at++;
 
 		if (shift < 64)
@@ -110,7 +115,7 @@ static inline uint64_t cp_get_uleb(struct cp_cursor *c)
 			return value;
 		shift += 7;
 	}
-	c->failed = true;
+	cp_fail(c);
 	return 0;
 }
 
@@ -119,7 +124,7 @@ static inline int64_t cp_get_sleb(struct cp_cursor *c)
 	uint64_t value = 0;
 	unsigned int shift = 0;
 
-	while (c->at < c->end) {
+	while (c->at < c->end && shift < 7 * CP_LONGEST_LEB) {
 		uint8_t byte = *c->at++;
 
 		if (shift < 64)
@@ -131,17 +136,17 @@ static inline int64_t cp_get_sleb(struct cp_cursor *c)
 			return (int64_t)value;
 		}
 	}
-	c->failed = true;
+	cp_fail(c);
 	return 0;
 }
 
 static inline void cp_skip_leb(struct cp_cursor *c)
 {
-	while (c->at < c->end) {
+	for (int i = 0; c->at < c->end && i < CP_LONGEST_LEB; i++) {
 		if (!(*c->at++ & 0x80))
 			return;
 	}
-	c->failed = true;
+	cp_fail(c);
 }
 
 /* A NUL-terminated string; NULL: it does not end before the bytes do. */

@@ -6,7 +6,7 @@
 /* An instance of an instance of a declaration: three, and some more for what compilers may come up with. */
 #define MAX_ORIGINS 8
 
-/* A step to the next sibling by DW_AT_sibling, in bytes of the budget. */
+/* A step to the next sibling, in bytes of the budget, beside those that are stepped over. */
 #define SIBLING_COST 8
 
 /* Forms whose size lies in the data, and those that no other has the size of. */
@@ -42,7 +42,8 @@ bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c
 		start = c->at;
 		ret->bytes = (const uint8_t *)cp_get_string(c);
 		ret->value = (uint64_t)(c->at - start);
-		return !c->failed;
+		/* Others may lead to this DIE, and read past the text each time. */
+		return !c->failed && (ret->value <= CP_LONG_TEXT || cp_dwarf_charge(ret->unit->dwarf, ret->value));
 	case DW_FORM_block1:
 		ret->value = cp_get8(c);
 		break;
@@ -340,7 +341,7 @@ bool cp_die_sibling(const struct cp_die *die, struct cp_die *ret)
 
 	cp_die_skip(die, &c);
 	/* What is stepped over in one look is looked at again when the next one begins at the parent. */
-	return cp_dwarf_charge(die->unit->dwarf, die->abbrev->sibling_size ? SIBLING_COST : (uint64_t)(c.at - start)) &&
+	return cp_dwarf_charge(die->unit->dwarf, SIBLING_COST + (die->abbrev->sibling_size ? 0 : (uint64_t)(c.at - start))) &&
 		cp_die_read(die->unit, &c, ret);
 }
 
@@ -377,5 +378,5 @@ const char *cp_die_name(const struct cp_die *die)
 {
 	struct cp_dw_attr attr;
 
-	return cp_die_attr_any(die, DW_AT_name, &attr) ? cp_attr_string(&attr) : NULL;
+	return cp_die_attr_any(die, DW_AT_name, &attr) ? cp_dwarf_shared(die->unit->dwarf, cp_attr_string(&attr)) : NULL;
 }

@@ -125,7 +125,10 @@ static inline unsigned int cp_die_tag(const struct cp_die *die)
 bool cp_die_attr(const struct cp_die *die, unsigned int name, struct cp_dw_attr *ret);
 bool cp_die_attr_any(const struct cp_die *die, unsigned int name, struct cp_dw_attr *ret);
 
-/* DW_AT_name, its own or of what it is an instance of; NULL none. */
+/*
+ * DW_AT_name, its own or of what it is an instance of; NULL none. A long one is charged to the budget, since many DIEs may
+ * have it; NULL when that is spent.
+ */
 const char *cp_die_name(const struct cp_die *die);
 
 #endif

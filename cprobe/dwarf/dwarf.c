@@ -16,7 +16,7 @@ static const char *const section_names[CP_DW_SECTIONS] = {
 
 /* How often all of the debug information may be read over in one question, beside what is read once. */
 #define BUDGET_FACTOR 32
-#define BUDGET_LEAST (16 << 20)
+#define BUDGET_LEAST (2 << 20)
 
 static struct cp_error *load_sections(struct cp_dwarf *dwarf)
 {
@@ -287,6 +287,13 @@ struct cp_error *cp_dwarf_end(const struct cp_dwarf *dwarf)
 bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes)
 {
 	return __atomic_sub_fetch(&dwarf->budget, (int64_t)bytes, __ATOMIC_RELAXED) >= 0;
+}
+
+const char *cp_dwarf_shared(struct cp_dwarf *dwarf, const char *text)
+{
+	if (!text || strnlen(text, CP_LONG_TEXT) < CP_LONG_TEXT)
+		return text;
+	return cp_dwarf_charge(dwarf, strlen(text)) ? text : NULL;
 }
 
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf)

@@ -124,6 +124,10 @@ struct cp_error *cp_dwarf_end(const struct cp_dwarf *dwarf);
 bool cp_dwarf_charge(struct cp_dwarf *dwarf, uint64_t bytes);
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
 
+/* A text that many may share, and that is shown once for each: charged if it is long. NULL: the budget is spent. */
+#define CP_LONG_TEXT 256
+const char *cp_dwarf_shared(struct cp_dwarf *dwarf, const char *text);
+
 /*
  * Is the address a tombstone: what linkers leave in the debug data of code that they removed? 0 where no code is, -1 or -2.
  */

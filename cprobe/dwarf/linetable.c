@@ -33,6 +33,18 @@ static void read_columns(struct cp_cursor *c, struct cp_dw_sizes sizes, struct c
 	}
 }
 
+/* The rows are so many: false when there cannot be, as each has a byte at least, or when the budget is spent. */
+static bool take_count(struct cp_dw_unit *unit, struct cp_cursor *c, const struct columns *columns, uint64_t *count)
+{
+	bool has_bytes = false;
+
+	*count = cp_get_uleb(c);
+	for (size_t i = 0; i < columns->count; i++)
+		has_bytes |= columns->forms[i].size != 0;
+	return !c->failed && (has_bytes || !*count) && *count <= cp_left(c) &&
+		cp_dwarf_charge(unit->dwarf, *count * sizeof(struct cp_dw_file));
+}
+
 /* One row of a table of folders or files. */
 static void read_entry(struct cp_dw_unit *unit, struct cp_cursor *c, const struct columns *columns,
 	struct cp_dw_file *ret)
@@ -58,8 +70,7 @@ static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 	uint64_t count;
 
 	read_columns(c, lines->sizes, &columns);
-	count = cp_get_uleb(c);
-	if (c->failed || (count && !columns.count) || count > cp_left(c))	/* an entry has a byte at least */
+	if (!take_count(lines->unit, c, &columns, &count))
 		return cp_fail(c), true;
 	lines->folders = cp_arena_alloc(arena, (count + 1) * sizeof(*lines->folders));
 	if (!lines->folders)
@@ -71,8 +82,7 @@ static bool read_tables_5(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 		lines->folders[lines->folder_count] = folder.name;
 	}
 	read_columns(c, lines->sizes, &columns);
-	count = cp_get_uleb(c);
-	if (c->failed || (count && !columns.count) || count > cp_left(c))
+	if (!take_count(lines->unit, c, &columns, &count))
 		return cp_fail(c), true;
 	lines->files = cp_arena_alloc(arena, (count + 1) * sizeof(*lines->files));
 	if (!lines->files)
@@ -97,7 +107,7 @@ static bool read_tables_4(struct cp_dw_lines *lines, struct cp_cursor *c, struct
 		cp_skip_leb(&counting);
 		files++;
 	}
-	if (counting.failed)
+	if (counting.failed || !cp_dwarf_charge(lines->unit->dwarf, (folders + files) * sizeof(*lines->files)))
 		return cp_fail(c), true;
 	lines->folders = cp_arena_alloc(arena, folders * sizeof(*lines->folders));
 	lines->files = cp_arena_alloc(arena, files * sizeof(*lines->files));

@@ -49,13 +49,26 @@ static bool grow(struct cp_paths *paths)
 	return true;
 }
 
-/* root/folder/name, each only as far as the one behind it is relative; NULL: no memory. */
+/* Of PATH_MAX bytes at most on every system that compiles: what is longer is no path. */
+#define LONGEST_PATH 4096
+
+/* Globs look at each of its tails, in bytes of the budget. */
+#define PATH_COST 4
+
+static bool is_too_long(const char *text)
+{
+	return text && strnlen(text, LONGEST_PATH) == LONGEST_PATH;
+}
+
+/* root/folder/name, each only as far as the one behind it is relative; "" if that is no path; NULL: no memory. */
 static const char *whole_path(struct cp_paths *paths, struct cp_dwarf *dwarf, const char *root, const char *folder,
 	const char *name)
 {
 	struct cp_path key = { root, folder, name, NULL }, *found;
 	char *path;
 
+	if (is_too_long(root) || is_too_long(folder) || is_too_long(name))
+		return "";
 	if (paths->count * 2 >= paths->size && !grow(paths))
 		return NULL;
 	found = slot(paths->table, paths->size, &key);
@@ -71,11 +84,22 @@ static const char *whole_path(struct cp_paths *paths, struct cp_dwarf *dwarf, co
 	if (!path)
 		return NULL;
 	cp_path_normalise(path);
-	cp_dwarf_charge(dwarf, strlen(path));
+	if (!cp_dwarf_charge(dwarf, PATH_COST * strlen(path)))
+		*path = 0;	/* the question ends with an error */
 	*found = key;
 	found->path = path;
 	paths->count++;
 	return path;
+}
+
+/* An empty one is none. */
+static struct cp_error *known_path(const char **path)
+{
+	if (!*path)
+		return &cp_error_no_memory;
+	if (!**path)
+		*path = NULL;
+	return NULL;
 }
 
 struct cp_error *cp_path_of_file(struct cp_paths *paths, const struct cp_dw_lines *lines, uint64_t index,
@@ -95,7 +119,7 @@ struct cp_error *cp_path_of_file(struct cp_paths *paths, const struct cp_dw_line
 	if (folder == root)
 		folder = NULL;
 	*ret = whole_path(paths, lines->unit->dwarf, root, folder, file->name);
-	return *ret ? NULL : &cp_error_no_memory;
+	return known_path(ret);
 }
 
 struct cp_error *cp_path_of_unit(struct cp_paths *paths, struct cp_dw_unit *unit, const char **ret)
@@ -106,7 +130,7 @@ struct cp_error *cp_path_of_unit(struct cp_paths *paths, struct cp_dw_unit *unit
 	if (error || !unit->name || !*unit->name)
 		return error;
 	*ret = whole_path(paths, unit->dwarf, unit->folder, NULL, unit->name);
-	return *ret ? NULL : &cp_error_no_memory;
+	return known_path(ret);
 }
 
 struct cp_error *cp_path_of_attr(struct cp_paths *paths, const struct cp_dw_attr *file, const char **ret)

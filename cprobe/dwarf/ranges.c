@@ -6,6 +6,9 @@
 
 #define NO_BASE 1	/* no tombstone */
 
+/* An entry of a list, which many DIEs may share, in bytes of the budget. */
+#define RANGE_COST 4
+
 /* Section 7.28: an index into the unit's offsets, which are relative to their beginning. */
 static bool indexed_list(const struct cp_dw_unit *unit, uint64_t index, uint64_t *ret)
 {
@@ -94,7 +97,7 @@ static bool next_pair(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	for (;;) {
 		*low = cp_get_sized(&r->list, size);
 		*high = cp_get_sized(&r->list, size);
-		if (r->list.failed || (!*low && !*high))
+		if (r->list.failed || (!*low && !*high) || !cp_dwarf_charge(r->unit->dwarf, RANGE_COST))
 			return false;
 		if (*low != most)
 			break;
@@ -114,7 +117,7 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	uint64_t a, b;
 
 	r->relative_to = NO_BASE;
-	while (!c->failed) {
+	while (!c->failed && cp_dwarf_charge(r->unit->dwarf, RANGE_COST)) {
 		switch (cp_get8(c)) {
 		case DW_RLE_base_addressx:
 			if (!cp_unit_indexed_address(r->unit, cp_get_uleb(c), &a))
@@ -165,7 +168,7 @@ bool cp_ranges_next(struct cp_ranges *ranges, uint64_t *low, uint64_t *high)
 		*high = ranges->high;
 		return *low < *high && !is_tombstone(ranges, *low);
 	}
-	while (ranges->has_list && cp_dwarf_charge(ranges->unit->dwarf, 2) &&
+	while (ranges->has_list &&
 		(ranges->unit->sizes.version >= 5 ? next_entry(ranges, low, high) : next_pair(ranges, low, high))) {
 		if (*low < *high && !is_removed(ranges, *low))
 			return true;

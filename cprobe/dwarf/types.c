@@ -3,6 +3,9 @@
 
 #include "dwarf/types.h"
 
+/* Making a text, which may be one in many of shared parts, in bytes of the budget for each byte. */
+#define TEXT_COST 4
+
 /* Types may be nested without end in a hostile file. */
 #define MAX_DEPTH 32
 #define MAX_DIMENSIONS 8
@@ -63,7 +66,7 @@ bool cp_type_of(const struct cp_die *die, struct cp_die *ret)
 /* Names may be long and shared by many: text made of them is charged. NULL stays NULL. */
 static const char *charged(const struct cp_die *die, const char *text)
 {
-	return text && !cp_dwarf_charge(die->unit->dwarf, strlen(text)) ? "..." : text;
+	return text && !cp_dwarf_charge(die->unit->dwarf, TEXT_COST * strlen(text)) ? "..." : text;
 }
 
 /* Elements of each dimension, 0 for one without a bound; how many dimensions there are. */

@@ -195,13 +195,16 @@ bool cp_unit_is_assembly(const struct cp_dw_unit *unit)
 	return unit->language == DW_LANG_Mips_Assembler;
 }
 
-static struct cp_error *read_table(const struct cp_dw_unit *unit, struct cp_dw_table *table)
+/* A table that is kept takes some twenty times its bytes, and tables may overlap. */
+#define KEPT_COST 20
+
+static struct cp_error *read_table(const struct cp_dw_unit *unit, struct cp_dw_table *table, unsigned int cost)
 {
 	struct cp_cursor c = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, table->offset);
 	const uint8_t *start = c.at;
 	bool read = cp_abbrevs_read(&table->abbrevs, &c, table->sizes);
 
-	if (!cp_dwarf_charge(unit->dwarf, (uint64_t)(c.at - start)))
+	if (!cp_dwarf_charge(unit->dwarf, cost * (uint64_t)(c.at - start)))
 		return cp_dwarf_overspent(unit->dwarf);
 	if (read)
 		return NULL;
@@ -223,7 +226,7 @@ struct cp_error *cp_unit_prepare(struct cp_dw_unit *unit)
 	lock = &unit->dwarf->locks[(size_t)(table - unit->dwarf->tables) % CP_DW_LOCKS];
 	pthread_mutex_lock(lock);
 	if (!table->is_read) {
-		error = read_table(unit, table);
+		error = read_table(unit, table, KEPT_COST);
 		__atomic_store_n(&table->is_read, !error, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(lock);
@@ -253,7 +256,7 @@ struct cp_error *cp_unit_borrow(struct cp_dw_unit *unit, struct cp_dw_table *scr
 		memcmp(&scratch->sizes, &unit->table->sizes, sizeof(scratch->sizes))) {
 		scratch->offset = unit->table->offset;
 		scratch->sizes = unit->table->sizes;
-		error = read_table(unit, scratch);
+		error = read_table(unit, scratch, 1);
 		scratch->is_read = !error;
 	}
 	ret->table = scratch;

@@ -8,36 +8,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "elf/debugfile.h"
 
+/* That of zlib. */
 uint32_t cp_debuglink_crc(const uint8_t *bytes, uint64_t size)
 {
-	static uint32_t tables[8][256];
-	uint32_t crc = 0xffffffff;
-
-	if (!tables[0][1]) {
-		for (uint32_t i = 0; i < 256; i++) {
-			uint32_t value = i;
-
-			for (int bit = 0; bit < 8; bit++)
-				value = value >> 1 ^ (value & 1 ? 0xedb88320 : 0);
-			tables[0][i] = value;
-		}
-		for (uint32_t i = 0; i < 256; i++) {
-			for (int t = 1; t < 8; t++)
-				tables[t][i] = tables[t - 1][i] >> 8 ^ tables[0][tables[t - 1][i] & 0xff];
-		}
-	}
-	for (; size >= 8; bytes += 8, size -= 8) {
-		uint32_t low = crc ^ cp_read32(bytes), high = cp_read32(bytes + 4);
-
-		crc = tables[7][low & 0xff] ^ tables[6][low >> 8 & 0xff] ^ tables[5][low >> 16 & 0xff] ^ tables[4][low >> 24] ^
-			tables[3][high & 0xff] ^ tables[2][high >> 8 & 0xff] ^ tables[1][high >> 16 & 0xff] ^ tables[0][high >> 24];
-	}
-	while (size--)
-		crc = crc >> 8 ^ tables[0][(crc ^ *bytes++) & 0xff];
-	return ~crc;
+	return (uint32_t)crc32_z(0, bytes, size);
 }
 
 /* Equal build-ids: the right file, without reading all of it for the CRC. */

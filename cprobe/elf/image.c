@@ -153,6 +153,9 @@ static struct cp_error *name_sections(struct cp_image *image, const struct table
 	return NULL;
 }
 
+/* Sections or segments may have so many bytes in common. */
+#define MOST_SHARED 4
+
 static struct cp_error *read_sections(struct cp_image *image, struct tables *t)
 {
 	bool wide = image->elf_class == ELFCLASS64;
@@ -183,7 +186,7 @@ static struct cp_error *read_sections(struct cp_image *image, struct tables *t)
 	if (!image->sections)
 		return &cp_error_no_memory;
 	image->section_count = t->shnum;
-	for (size_t i = 0; i < image->section_count; i++) {
+	for (size_t i = 0, total = 0; i < image->section_count; i++) {
 		struct cp_section *s = &image->sections[i];
 
 		read_section(s, image->data + t->shoff + i * expected, wide);
@@ -191,6 +194,12 @@ static struct cp_error *read_sections(struct cp_image *image, struct tables *t)
 			return cp_error_create(CP_ERROR_CORRUPT, "%s: truncated: section %zu at offset 0x%llx has 0x%llx bytes, "
 				"the file has 0x%llx", image->path, i, (unsigned long long)s->offset,
 				(unsigned long long)s->size, (unsigned long long)image->size);
+		/* Everything that has bytes is read once at least: it must not be the same bytes again and again. */
+		if (i && s->type != SHT_NOBITS && s->type != SHT_NULL)
+			total += s->size;
+		if (total / MOST_SHARED > image->size)
+			return cp_error_create(CP_ERROR_CORRUPT, "%s: its sections overlap: the first %zu have 0x%llx bytes, the file has "
+				"0x%llx", image->path, i + 1, (unsigned long long)total, (unsigned long long)image->size);
 		if (s->address + s->size < s->address)
 			return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: address 0x%llx plus size 0x%llx overflows",
 				image->path, i, (unsigned long long)s->address, (unsigned long long)s->size);
@@ -202,7 +211,9 @@ static struct cp_error *read_segments(struct cp_image *image, const struct table
 {
 	bool wide = image->elf_class == ELFCLASS64;
 	size_t expected = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+	bool debug_only = cp_image_debug_section(image, ".debug_info") != NULL;
 	struct cp_error *error;
+	uint64_t total = 0;
 
 	if (!t->phoff || !t->phnum)
 		return NULL;
@@ -227,13 +238,16 @@ static struct cp_error *read_segments(struct cp_image *image, const struct table
 		s->align = wide ? cp_read64(p + 48) : cp_read32(p + 28);
 		/* A file of debug information only keeps the segments of its kernel, without their bytes. */
 		if (!inside(image, s->offset, s->filesz)) {
-			if (s->type == PT_LOAD && !cp_image_debug_section(image, ".debug_info"))
+			if (s->type == PT_LOAD && !debug_only)
 				return cp_error_create(CP_ERROR_CORRUPT, "%s: truncated: segment %zu at offset 0x%llx has 0x%llx "
 					"bytes, the file has 0x%llx", image->path, i, (unsigned long long)s->offset,
 					(unsigned long long)s->filesz, (unsigned long long)image->size);
 			s->filesz = s->offset <= image->size ? image->size - s->offset : 0;
 			s->offset = s->filesz ? s->offset : 0;
 		}
+		if (s->type == PT_LOAD && (total += s->filesz) / MOST_SHARED > image->size)
+			return cp_error_create(CP_ERROR_CORRUPT, "%s: its segments overlap: the first %zu have 0x%llx bytes, the file has "
+				"0x%llx", image->path, i + 1, (unsigned long long)total, (unsigned long long)image->size);
 		if (s->vaddr + s->memsz < s->vaddr && s->vaddr + s->memsz != 0)
 			return cp_error_create(CP_ERROR_CORRUPT, "%s: segment %zu: address 0x%llx plus size 0x%llx overflows",
 				image->path, i, (unsigned long long)s->vaddr, (unsigned long long)s->memsz);

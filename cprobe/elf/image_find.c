@@ -104,17 +104,24 @@ static bool find_note(const uint8_t *p, uint64_t size, uint64_t address, uint64_
 
 bool cp_image_note(const struct cp_image *image, const char *owner, uint32_t type, struct cp_note *ret)
 {
+	uint64_t left = 2 * image->size;	/* segments and sections have the same notes, once each */
+
 	for (size_t i = 0; i < image->segment_count; i++) {
 		const struct cp_segment *s = &image->segments[i];
 
-		if (s->type == PT_NOTE && s->filesz &&
-			find_note(image->data + s->offset, s->filesz, s->vaddr, s->align, owner, type, ret))
+		if (s->type != PT_NOTE || !s->filesz || s->filesz > left)
+			continue;
+		left -= s->filesz;
+		if (find_note(image->data + s->offset, s->filesz, s->vaddr, s->align, owner, type, ret))
 			return true;
 	}
 	for (size_t i = 1; i < image->section_count; i++) {
 		const struct cp_section *s = &image->sections[i];
 
-		if (s->type == SHT_NOTE && find_note(image->data + s->offset, s->size,
+		if (s->type != SHT_NOTE || s->size > left)
+			continue;
+		left -= s->size;
+		if (find_note(image->data + s->offset, s->size,
 			s->flags & SHF_ALLOC ? s->address : 0, 4, owner, type, ret))
 			return true;
 	}

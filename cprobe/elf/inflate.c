@@ -19,6 +19,10 @@
 #define DEFLATE_RATIO 1032
 #define ZSTD_RATIO 32768
 
+/* Debug information becomes a few times as large. What is large and becomes much larger than that is there to do harm. */
+#define USUAL_RATIO 64u
+#define LARGE ((uint64_t)4 << 20)
+
 /* Compressed bytes and what they claim to become. */
 struct packed {
 	const struct cp_image *image;
@@ -160,6 +164,10 @@ static struct cp_error *unpack(const struct packed *p, uint8_t **ret)
 			"without libzstd: objcopy --decompress-debug-sections makes a file without, or install libzstd's "
 			"development package and build again", p->image->path, p->section->name);
 #endif
+	if (p->claimed > LARGE && p->claimed / USUAL_RATIO > p->image->size)
+		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: claims to decompress to 0x%llx bytes, more than %u times "
+			"the 0x%llx of the whole file: no compiler's data does", p->image->path, p->section->name,
+			(unsigned long long)p->claimed, USUAL_RATIO, (unsigned long long)p->image->size);
 	if (p->claimed / ratio > p->size || p->claimed > SIZE_MAX - 1)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %s: claims to decompress to 0x%llx bytes, its 0x%llx "
 			"compressed ones can make %llu times as many at most", p->image->path, p->section->name,

@@ -5,7 +5,8 @@
  *
  * The size that a compressed section claims is believed only as far as its compression can reach: deflate makes at
  * most 1032 bytes of one, zstd at most 32768 (a block of 128 KiB from a header of 3 bytes and one byte that repeats).
- * Memory is thereby bounded by the file's size, and no page of it is touched that the data does not really fill.
+ * What is more than 4 MiB must also be less than 64 times the whole file. Memory is thereby bounded by the file's size, and
+ * no page of it is touched that the data does not really fill.
  */
 #ifndef CPROBE_INFLATE_H
 #define CPROBE_INFLATE_H

@@ -404,3 +404,8 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 	}
 	return nearest;
 }
+
+bool cp_symbol_is_overlong(const struct cp_symbol *symbol)
+{
+	return strnlen(symbol->name, CP_LONGEST_NAME) == CP_LONGEST_NAME;
+}

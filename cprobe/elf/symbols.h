@@ -56,6 +56,13 @@ size_t cp_symbols_lower(const struct cp_symbols *symbols, uint64_t address);
  */
 const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t address, bool code);
 
+/*
+ * Is the name longer than any that a compiler makes? Many symbols may share the end of one string: who reads all names
+ * passes over those, and says so.
+ */
+#define CP_LONGEST_NAME 4096
+bool cp_symbol_is_overlong(const struct cp_symbol *symbol);
+
 /* Is it a name for code: a function, or a label in an executable section? */
 bool cp_symbol_is_code(const struct cp_symbols *symbols, const struct cp_symbol *symbol);
 bool cp_symbol_is_object(const struct cp_symbol *symbol);

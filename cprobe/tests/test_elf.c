@@ -453,20 +453,32 @@ static void names_that_relocations_overwrite_are_checked_afterwards(void **state
 static void tables_that_share_their_bytes_cannot_multiply(void **state)
 {
 	static Elf64_Rela relocations[100];
-	struct part parts[13] = { 0 };
+	struct part parts[7] = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(relocations); i++)
 		relocations[i] = (Elf64_Rela){ 0, ELF64_R_INFO(0, R_X86_64_8), 0 };
-	for (size_t i = 0; i < 6; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		parts[i] = (struct part){ "t", "x", 1, { .sh_type = SHT_PROGBITS, .sh_flags = ALLOC, .sh_addralign = 1 } };
-		parts[6 + i] = (struct part){ "r", relocations, 24, { .sh_type = SHT_RELA, .sh_info = (uint32_t)i + 1,
-			.sh_link = 13, .sh_entsize = 24, .sh_size = 2400 - 24 * i } };
+		parts[3 + i] = (struct part){ "r", relocations, 24, { .sh_type = SHT_RELA, .sh_info = (uint32_t)i + 1,
+			.sh_link = 7, .sh_entsize = 24, .sh_size = 2400 - 24 * i } };
 	}
-	parts[11].size = 2280;
-	parts[12] = (struct part){ "s", (Elf64_Sym[1]){ { 0 } }, sizeof(Elf64_Sym), { .sh_type = SHT_SYMTAB,
+	parts[5].size = 2352;
+	parts[6] = (struct part){ "s", (Elf64_Sym[1]){ { 0 } }, sizeof(Elf64_Sym), { .sh_type = SHT_SYMTAB,
 		.sh_entsize = sizeof(Elf64_Sym) } };
 	assert_parts_corrupt(parts, LENGTH(parts), "claim", "the file has");
+}
+
+static void sections_of_the_same_bytes_are_refused(void **state)
+{
+	static const char bytes[4096];
+	struct part parts[8] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(parts); i++)
+		parts[i] = (struct part){ "t", bytes, i + 1 < LENGTH(parts) ? 1 : sizeof(bytes), { .sh_type = SHT_PROGBITS,
+			.sh_flags = ALLOC, .sh_size = sizeof(bytes) } };
+	assert_parts_corrupt(parts, LENGTH(parts), "sections overlap", "the file has");
 }
 
 /* -- Addresses and symbols --------------------------------------------------------------------------------------- */
@@ -566,6 +578,7 @@ int main(void)
 		cmocka_unit_test(lies_of_relocations_are_named),
 		cmocka_unit_test(names_that_relocations_overwrite_are_checked_afterwards),
 		cmocka_unit_test(tables_that_share_their_bytes_cannot_multiply),
+		cmocka_unit_test(sections_of_the_same_bytes_are_refused),
 		cmocka_unit_test(cover_finds_the_first_that_covers),
 		cmocka_unit_test(symbols_come_by_address_and_the_better_name_first),
 	};
