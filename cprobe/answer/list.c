@@ -118,11 +118,18 @@ static bool known(const struct cp_records *records, const struct cp_keyed *keys,
 	return false;
 }
 
-/* Assembly calls much of its code by symbols without type: those with a size, and those that others may call. */
+/*
+ * Assembly calls much of its code by symbols without type: those with a size, and those that others may call. Marks of the
+ * linker lie behind the code.
+ */
 static bool is_assembly_function(const struct cp_symbols *symbols, const struct cp_symbol *symbol)
 {
-	return symbol->type == STT_FUNC || (symbol->type == STT_NOTYPE && cp_symbol_is_code(symbols, symbol) &&
-		(symbol->size || symbol->bind != STB_LOCAL));
+	const struct cp_section *section;
+
+	if (symbol->type != STT_NOTYPE || !cp_symbol_is_code(symbols, symbol) || (!symbol->size && symbol->bind == STB_LOCAL))
+		return symbol->type == STT_FUNC;
+	section = cp_image_section_at(symbols->image, symbol->address);
+	return section && (section->flags & SHF_EXECINSTR);
 }
 
 /* Assembly's functions may be in the symbol table alone: those that a unit covers. */

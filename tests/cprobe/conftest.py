@@ -32,7 +32,7 @@ def build_elf(tmp_path: Path) -> Build:
         for file, text in sources.items():
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).write_text(text)
-        units = [file for file in sources if file.endswith((".c", ".S"))]
+        units = [file for file in sources if file.endswith((".c", ".cc", ".S"))]
         done = subprocess.run([compiler, *(KERNEL_FLAGS if kernel else []), *flags, *units, "-o", name], cwd=tmp_path,
                               capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
