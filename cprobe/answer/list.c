@@ -252,8 +252,11 @@ static struct cp_error *from_units(struct cp_program *program, const struct cp_w
 	return error;
 }
 
-/* Functions and aliases that the symbol table alone names: assembly, clones, everything without DWARF. */
-static struct cp_error *from_symbols(struct cp_program *program, const struct cp_globs *names,
+/*
+ * Functions and aliases that the symbol table alone names: assembly, clones, everything without DWARF. `walked`: DWARF's
+ * functions are among the records, so that it has nothing to say of others but where their lines are.
+ */
+static struct cp_error *from_symbols(struct cp_program *program, const struct cp_globs *names, bool walked,
 	struct cp_records *records)
 {
 	bool untyped = !program->symbols.functions;	/* NASM, for one, gives no types */
@@ -292,7 +295,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 			continue;
 		}
 		error = cp_place_section(program, records, record);
-		if (!error)
+		if (!error && !(walked && records->amount == CP_BRIEF))
 			error = cp_function_details(program, records, record);
 	}
 	cp_program_note_overlong(program, overlong);
@@ -304,6 +307,7 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 	struct cp_records *records)
 {
 	bool by_file = where->files.count || inlined == CP_INLINED_ONLY;	/* symbols know neither files nor copies */
+	bool walked;
 	struct cp_error *error = cp_program_check_machine(program);
 
 	if (!error)
@@ -315,8 +319,9 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 	if (!program->dwarf && by_file)
 		return cp_program_no_dwarf(program);
 	/* .symtab has every function: without copies, DWARF is asked for the places of those found alone. */
-	if (program->dwarf && (by_file || inlined != CP_INLINED_EXCLUDE || !program->symbols.count ||
-		program->symbols.is_dynsym)) {
+	walked = program->dwarf && (by_file || inlined != CP_INLINED_EXCLUDE || !program->symbols.count ||
+		program->symbols.is_dynsym);
+	if (walked) {
 		error = from_units(program, where, inlined, records);
 		if (error)
 			return error;
@@ -327,7 +332,7 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 		cp_program_note(program, "%s: no DWARF%s%s: files, lines, arguments and inlined copies are missing",
 			program->image->path, program->debug_why ? ": " : "", program->debug_why ? program->debug_why : "");
 	cp_program_note_symbols(program);
-	error = from_symbols(program, &where->functions, records);
+	error = from_symbols(program, &where->functions, walked, records);
 	return error ? error : place_by_lines(program, &where->files, records);
 }
 
