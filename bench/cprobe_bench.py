@@ -17,6 +17,7 @@ import os
 import random
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -61,7 +62,8 @@ class Job:
     rss: Series = field(default_factory=lambda: Series("", "MB"))
 
     def ratio(self, peer: Peer) -> float:
-        return peer.took.median / self.took.median
+        """The median over the rounds: a busy moment of the machine hits both of one round alike."""
+        return statistics.median(theirs / ours for theirs, ours in zip(peer.took.values, self.took.values))
 
     def by_time(self) -> Optional[bool]:
         return None if self.bar is None else self.took.median <= self.bar
@@ -176,7 +178,7 @@ class Peers:
                          "except gdb.error: pass")
 
     def gdb_all(self) -> Peer:
-        return self._gdb("gdb, warm index-cache, info functions", "info functions", required=False)
+        return self._gdb("gdb, warm index-cache, info functions", "info functions")
 
     def drgn(self, question: str, how: str, *words: str) -> Peer:
         return self._peer("drgn", how, [self.python, str(HERE / "in_drgn.py"), self.kernel, question, *words])

@@ -1,4 +1,4 @@
-"""bench/bench.py runs, and what it measures is within wide limits; its own bars are for a quiet machine."""
+"""The benchmarks run, and what they measure is within wide limits; their own bars are for a quiet machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fetched import fetched
@@ -29,3 +30,30 @@ def test_bench_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> No
         assert each["median"] < each["bar"] * (1 if each["unit"] == "MB" else SLACK), each
     start = series["pvclock.py: GDB's start to first continue"]["median"]
     assert start < series["peer: gdb, file VMLINUX"]["median"]
+
+
+def cprobe_bench(root: Path, build: Path, out: Path, *words: str) -> dict[str, dict[str, Any]]:
+    """What bench/cprobe_bench.py measured, by question."""
+    kernel = fetched("debian-kernel") / "vmlinux"
+    done = subprocess.run([sys.executable, "-P", root / "bench" / "cprobe_bench.py", "--kernel", kernel, "--json", out,
+                           *words], capture_output=True, text=True, timeout=280, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "BOOTSONDE_BUILD": str(build)}, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return {each["name"]: each for each in json.loads(out.read_text())}
+
+
+@pytest.mark.long
+def test_cprobe_is_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> None:
+    measured = cprobe_bench(root, build, tmp_path / "out", "--rounds", "3", "--no-peers")
+    barred = [each for each in measured.values() if each["bar"] is not None]
+    assert len(barred) >= 10
+    for each in barred:
+        assert each["median"] < each["bar"] * SLACK, each
+
+
+@pytest.mark.long
+def test_cprobe_is_faster_than_objdump_by_far(root: Path, build: Path, tmp_path: Path) -> None:
+    measured = cprobe_bench(root, build, tmp_path / "out", "--rounds", "2", "--only", "find --insn")
+    (job,) = measured.values()
+    (peer,) = job["peers"]
+    assert not peer["absent"] and min(peer["took"]["values"]) > 30 * job["median"]
