@@ -15,6 +15,7 @@ struct search {
 	const char **tails;		/* by glob: its last component when that is literal, or NULL */
 	bool *named, *matched;		/* by unit; by glob: it is some unit's name */
 	bool by_tables;
+	bool nowhere;			/* no glob's tail is in a section of strings */
 	struct cp_arena arenas[CP_MAX_WORKERS];
 	struct cp_paths paths[CP_MAX_WORKERS];
 };
@@ -61,13 +62,29 @@ static struct cp_error *look_at_name(struct search *s, size_t worker, size_t ite
 	return error;
 }
 
+static bool is_in_section(const struct cp_dw_bytes *section, const char *text)
+{
+	return section->bytes && memmem(section->bytes, section->size, text, strlen(text));
+}
+
+/* Are the wanted names in no section of strings? Line tables before DWARF 5 have theirs in themselves. */
+static bool are_nowhere(const struct search *s)
+{
+	for (size_t g = 0; g < s->globs->count; g++) {
+		if (!s->tails[g] || is_in_section(&s->dwarf->sections[CP_DW_LINE_STR], s->tails[g]) ||
+			is_in_section(&s->dwarf->sections[CP_DW_STR], s->tails[g]))
+			return false;
+	}
+	return true;
+}
+
 /* Does the unit's line table hold a file that one of the globs matches? */
 static struct cp_error *look_at_table(struct search *s, size_t worker, size_t item)
 {
 	const struct cp_dw_lines *lines = NULL;
 	struct cp_error *error = NULL;
 
-	if (!s->named[item])
+	if (!s->named[item] && !(s->nowhere && cp_unit_lines_have_offsets(&s->dwarf->units[item])))
 		error = cp_unit_lines(&s->dwarf->units[item], &lines);
 	for (size_t f = 0; lines && f < lines->file_count && !error && !s->named[item]; f++) {
 		const char *name = lines->files[f].name, *path;
@@ -111,6 +128,7 @@ static struct cp_error *search(struct search *s)
 	/* A .c file that no unit is named after may still be one that another .c file includes. */
 	for (size_t g = 0; g < s->globs->count; g++)
 		s->by_tables |= !s->matched[g] || may_be_header(s->globs->items[g]);
+	s->nowhere = s->by_tables && are_nowhere(s);
 	if (!error && s->by_tables)
 		error = cp_work(s->dwarf->info_count, workers, look, s);
 	for (size_t w = 0; w < workers; w++) {

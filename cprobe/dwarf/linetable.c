@@ -192,6 +192,36 @@ static struct cp_error *read_lines(struct cp_dw_unit *unit)
 	return NULL;
 }
 
+#define GLANCE 96
+
+bool cp_unit_lines_have_offsets(const struct cp_dw_unit *unit)
+{
+	const struct cp_dw_bytes *s = &unit->dwarf->sections[CP_DW_LINE];
+	unsigned int offset_size = 4, opcodes;
+	uint8_t bytes[GLANCE];
+	struct cp_cursor c;
+
+	if (unit->line_offset >= s->size)
+		return false;
+	c = cp_dwarf_peek(unit->dwarf, CP_DW_LINE, unit->line_offset, s->size, bytes, sizeof(bytes));
+	if (cp_get32(&c) == 0xffffffff) {
+		offset_size = 8;
+		cp_skip(&c, 8);
+	}
+	if (cp_get16(&c) != 5)
+		return false;
+	cp_skip(&c, 2 + offset_size + 5);	/* up to opcode_base */
+	opcodes = cp_get8(&c);
+	cp_skip(&c, opcodes ? opcodes - 1 : 0);
+	for (unsigned int columns = cp_get8(&c); columns && !c.failed; columns--) {
+		uint64_t type = cp_get_uleb(&c), form = cp_get_uleb(&c);
+
+		if (type == DW_LNCT_path)
+			return !c.failed && (form == DW_FORM_line_strp || form == DW_FORM_strp);
+	}
+	return false;
+}
+
 struct cp_error *cp_unit_lines(struct cp_dw_unit *unit, const struct cp_dw_lines **ret)
 {
 	struct cp_error *error = NULL;

@@ -27,6 +27,12 @@ struct cp_dw_lines {
 /* The unit's line table, read once. *ret NULL: it has none. Needs no preparing. */
 struct cp_error *cp_unit_lines(struct cp_dw_unit *unit, const struct cp_dw_lines **ret);
 
+/*
+ * Are the names of the table's files in sections of strings, by a glance at it? Of a unit whose root was read. Compilers
+ * have those of folders and of files in one way, and only the first are in sight.
+ */
+bool cp_unit_lines_have_offsets(const struct cp_dw_unit *unit);
+
 struct cp_dw_row {
 	uint64_t address;
 	uint64_t file;			/* index in files[] */
