@@ -111,7 +111,8 @@ static struct cp_error *symbolize(struct cp_program *program, const uint64_t *ad
 			continue;
 		record->file = lines[i].file;
 		record->line = lines[i].line;
-		if (program->dwarf && (inlines || (!record->name && record->file)))
+		/* A whole symbol table that names nothing there: padding. */
+		if (program->dwarf && (inlines || (!record->name && record->file && !program->symbols.local_functions)))
 			error = by_dwarf(program, inlines, records, record);
 		if (!record->name && record->file)
 			record->kind = CP_KIND_LINE;	/* padding behind a function, say */

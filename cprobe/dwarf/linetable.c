@@ -391,43 +391,68 @@ bool cp_rows_next(struct cp_dw_rows *rows)
 	return more;
 }
 
+/*
+ * Rows are passed over with all registers of the program in variables: for addresses all over a kernel this is most of the
+ * work. What is rare is left to next_row().
+ */
 bool cp_rows_above(struct cp_dw_rows *rows, uint64_t address, struct cp_dw_row *last)
 {
 	const struct cp_dw_lines *lines = rows->lines;
 	const uint8_t least = lines->least_length, base = lines->opcode_base;
+	struct cp_cursor c = rows->c;
+	struct cp_dw_row row = rows->row;
+	bool made = false;
 
-	while (lines->most_operations == 1 && !rows->row.end && !rows->removed) {
-		/* Runs of special opcodes, which are most of a program, with all state in registers. */
-		const uint8_t *at = rows->c.at, *end = rows->c.end, *start = at;
-		uint64_t here = rows->row.address;
-		uint32_t line = rows->row.line;
-		uint64_t before = here;
-		uint32_t line_before = line;
-		bool made;
+	if (lines->most_operations != 1 || row.end || rows->removed || base <= DW_LNS_fixed_advance_pc)
+		return cp_rows_next(rows);
+	for (const uint8_t *start = c.at; c.at < c.end; start = c.at) {
+		uint8_t opcode = *c.at++;
 
-		while (at < end && *at >= base && here <= address) {
-			before = here;
-			line_before = line;
-			here += (uint64_t)rows->advances[*at] * least;
-			line += (uint32_t)rows->steps[*at];
-			at++;
+		if (opcode >= base) {
+			row.address += (uint64_t)rows->advances[opcode] * least;
+			row.line += (uint32_t)rows->steps[opcode];
+			made = true;
+		} else {
+			switch (opcode) {
+			case DW_LNS_copy:
+				made = true;
+				break;
+			case DW_LNS_advance_pc:
+				row.address += cp_get_uleb(&c) * least;
+				break;
+			case DW_LNS_advance_line:
+				row.line += (uint32_t)cp_get_sleb(&c);
+				break;
+			case DW_LNS_set_file:
+				row.file = cp_get_uleb(&c);
+				break;
+			case DW_LNS_set_column:
+				row.column = (uint32_t)cp_get_uleb(&c);
+				break;
+			case DW_LNS_negate_stmt:
+				row.statement = !row.statement;
+				break;
+			default:
+				c.at = start;
+				rows->c = c;
+				rows->row = row;
+				made = next_row(rows);
+				if (!made || rows->removed)
+					return made && cp_rows_next(rows);
+				c = rows->c;
+				row = rows->row;
+				if (row.end)
+					return true;
+			}
 		}
-		if (at - start > 1 || (at > start && here <= address)) {
-			*last = rows->row;
-			last->address = here > address ? before : here;
-			last->line = here > address ? line_before : line;
-		}
-		rows->c.at = at;
-		rows->row.address = here;
-		rows->row.line = line;
-		if (at > start && here > address)
-			return true;
-		if (at == end)
-			return false;
-		made = cp_rows_next(rows);
-		if (!made || rows->row.end || rows->row.address > address)
-			return made;
-		*last = rows->row;
+		if (!made)
+			continue;
+		if (row.address > address)
+			break;
+		*last = row;
+		made = false;
 	}
-	return cp_rows_next(rows);
+	rows->c = c;
+	rows->row = row;
+	return made && !c.failed;
 }

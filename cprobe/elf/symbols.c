@@ -160,6 +160,7 @@ struct cp_error *cp_symbols_read_within(const struct cp_image *image, const stru
 		items = grown;
 		items[count++] = symbol;
 		symbols->functions += symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC;
+		symbols->local_functions += symbol.type == STT_FUNC && symbol.bind == STB_LOCAL;
 		symbols->objects += symbol.type == STT_OBJECT;
 	}
 	symbols->items = items;
@@ -396,11 +397,10 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 		} else if (nearest && symbol->address != nearest->address && (nearest->size || symbol->size)) {
 			break;
 		} else if (symbol->size && !nearest) {
-			passed = true;
-			/* Past the end of a sized symbol: padding belongs to nobody. Overlaps are rare and short. */
-			if (steps > 64)
-				break;
+			passed = true;	/* padding belongs to nobody */
 		}
+		if (passed && !nearest && steps > 64)
+			break;	/* overlaps are rare and short */
 	}
 	return nearest;
 }

@@ -26,6 +26,7 @@ struct cp_symbols {
 	const struct cp_image *image;	/* whose section indices these are; not owned */
 	bool is_dynsym;
 	size_t functions, objects;
+	size_t local_functions;		/* 0: there are none, or strip(1) removed them */
 };
 
 /* Is there such a table in the image? Section type SHT_SYMTAB or SHT_DYNSYM. */
