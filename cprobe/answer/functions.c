@@ -215,7 +215,7 @@ static struct cp_error *add_concrete(struct walk *w, const struct cp_die *die, c
 		record = cp_records_add(&w->records, CP_KIND_FUNCTION, low);
 		if (!record)
 			return &cp_error_no_memory;
-		if (!cp_dwarf_charge(die->unit->dwarf, function->cost + (first ? 0 : sizeof(*record))))
+		if ((function->cost || !first) && !cp_dwarf_charge(die->unit->dwarf, function->cost + sizeof(*record)))
 			return cp_dwarf_overspent(die->unit->dwarf);
 		record->name = own;
 		record->has_size = true;

@@ -282,6 +282,30 @@ bool cp_abbrev_seek(struct cp_cursor *c, uint64_t code, uint64_t *tag, bool *chi
 	}
 }
 
+bool cp_abbrev_seek_root(struct cp_cursor *c, uint64_t code)
+{
+	uint8_t declaration[] = { 0, 0, (uint8_t)code, DW_TAG_compile_unit, DW_CHILDREN_yes, 0 };
+	size_t size = 5;
+	const uint8_t *at;
+
+	if (code >= 0x80 * 0x80)
+		return false;
+	if (code >= 0x80) {	/* two bytes of LEB128 */
+		memmove(declaration + 4, declaration + 3, 2);
+		declaration[2] = (uint8_t)(code | 0x80);
+		declaration[3] = (uint8_t)(code >> 7);
+		size++;
+	}
+	if (cp_left(c) >= size - 2 && !memcmp(c->at, declaration + 2, size - 2)) {
+		c->at += size - 2;
+		return true;
+	}
+	at = memmem(c->at, cp_left(c), declaration, size);
+	if (at)
+		c->at = at + size;
+	return at;
+}
+
 bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev_attr *ret)
 {
 	uint64_t name = cp_get_uleb(c), form = cp_get_uleb(c);

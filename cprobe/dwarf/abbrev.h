@@ -80,6 +80,13 @@ static inline const struct cp_abbrev *cp_abbrev_find(const struct cp_abbrevs *ta
  * cp_abbrev_next_attr() gives one after the other until it is false.
  */
 bool cp_abbrev_seek(struct cp_cursor *c, uint64_t code, uint64_t *tag, bool *children);
+
+/*
+ * The same for what is a compilation unit's root in almost every table, found by its bytes: two zeros that end the
+ * declaration before it, the code, DW_TAG_compile_unit and that it has children stand nowhere else in a table. The cursor
+ * ends where the table does, or the next one begins. False: it was not found, and the cursor is where it was.
+ */
+bool cp_abbrev_seek_root(struct cp_cursor *c, uint64_t code);
 bool cp_abbrev_next_attr(struct cp_cursor *c, struct cp_dw_sizes sizes, struct cp_abbrev_attr *ret);
 
 /* Bytes of a value of the form; -1: its size lies in the data, or the form is not known. */

@@ -6,8 +6,17 @@
 
 #define NO_BASE 1	/* no tombstone */
 
-/* An entry of a list, which many DIEs may share, in bytes of the budget. */
-#define RANGE_COST 4
+/*
+ * Many DIEs may share a long list: so many entries of one, in bytes of the budget. Short ones are free, as all threads charge
+ * one budget, and waiting for it would take longer than reading them.
+ */
+#define ENTRIES 64
+#define ENTRIES_COST 256
+
+static bool may_go_on(struct cp_ranges *r)
+{
+	return ++r->entries % ENTRIES || cp_dwarf_charge(r->unit->dwarf, ENTRIES_COST);
+}
 
 /* Section 7.28: an index into the unit's offsets, which are relative to their beginning. */
 static bool indexed_list(const struct cp_dw_unit *unit, uint64_t index, uint64_t *ret)
@@ -97,7 +106,7 @@ static bool next_pair(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	for (;;) {
 		*low = cp_get_sized(&r->list, size);
 		*high = cp_get_sized(&r->list, size);
-		if (r->list.failed || (!*low && !*high) || !cp_dwarf_charge(r->unit->dwarf, RANGE_COST))
+		if (r->list.failed || (!*low && !*high) || !may_go_on(r))
 			return false;
 		if (*low != most)
 			break;
@@ -117,7 +126,7 @@ static bool next_entry(struct cp_ranges *r, uint64_t *low, uint64_t *high)
 	uint64_t a, b;
 
 	r->relative_to = NO_BASE;
-	while (!c->failed && cp_dwarf_charge(r->unit->dwarf, RANGE_COST)) {
+	while (!c->failed && may_go_on(r)) {
 		switch (cp_get8(c)) {
 		case DW_RLE_base_addressx:
 			if (!cp_unit_indexed_address(r->unit, cp_get_uleb(c), &a))

@@ -10,6 +10,7 @@ struct cp_ranges {
 	struct cp_cursor list;			/* of the rest of it */
 	uint64_t base;
 	uint64_t relative_to;			/* of what was read last: the base, or 1 if that is the unit's */
+	unsigned int entries;			/* read so far */
 	bool has_base;				/* one was told in the list */
 	uint64_t low, high;			/* the only one, when there is no list */
 	bool has_list, has_one;

@@ -104,10 +104,26 @@ static void take_root_attr(struct cp_dw_unit *unit, const struct cp_dw_attr *att
 	}
 }
 
+/* A cursor over the unit's abbreviations, up to where the next table begins. */
+static struct cp_cursor abbrevs_of(const struct cp_dw_unit *unit)
+{
+	struct cp_cursor c = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, unit->abbrev_offset);
+	const struct cp_dw_table *next = unit->table + 1, *end = unit->dwarf->tables + unit->dwarf->table_count;
+
+	while (next < end && next->offset == unit->abbrev_offset)
+		next++;
+	if (next < end && next->offset - unit->abbrev_offset < cp_left(&c))
+		c.end = c.at + (next->offset - unit->abbrev_offset);
+	return c;
+}
+
+/* Bytes are searched so many times as quickly as they are read. */
+#define SEARCH_SPEED 8
+
 /* The cursor is at the root. *in_place: some text lies in the unit itself. */
 static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c, bool *in_place)
 {
-	struct cp_cursor abbrevs = cp_dwarf_cursor(unit->dwarf, CP_DW_ABBREV, unit->abbrev_offset);
+	struct cp_cursor abbrevs = abbrevs_of(unit);
 	const uint8_t *start = abbrevs.at;
 	struct root_texts later = { .name = { .unit = NULL } };
 	uint64_t code = cp_get_uleb(&c), tag = 0;
@@ -119,7 +135,13 @@ static struct cp_error *read_root_at(struct cp_dw_unit *unit, struct cp_cursor c
 	unit->line_offset = unit->str_offsets = unit->addresses = unit->ranges = unit->locations = CP_DW_NONE;
 	if (!code && !c.failed)
 		return NULL;	/* an empty unit */
-	found = cp_abbrev_seek(&abbrevs, code, &tag, &children);
+	found = cp_abbrev_seek_root(&abbrevs, code);
+	if (found)
+		tag = DW_TAG_compile_unit;
+	else if (!cp_dwarf_charge(unit->dwarf, cp_left(&abbrevs) / SEARCH_SPEED))
+		return cp_dwarf_overspent(unit->dwarf);
+	else
+		found = cp_abbrev_seek(&abbrevs, code, &tag, &children);
 	if (c.failed || !found)
 		return cp_unit_corrupt(unit, "its first DIE has abbreviation %llu, which the table at 0x%llx of .debug_abbrev has "
 			"not", (unsigned long long)code, (unsigned long long)unit->abbrev_offset);
