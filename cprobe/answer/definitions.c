@@ -223,7 +223,10 @@ static struct cp_error *search_unit(void *context, size_t worker, size_t item)
 			items[found->count++] = (struct cp_definition){ &s->dwarf->units[item], die.offset,
 				print_tree(&s->prints[worker], &die, c, 0) };
 		}
-		cp_die_skip(&die, &c);
+		if (is_struct(&die) && !cp_unit_is_c(unit))
+			cp_die_skip_attrs(&die, &c);	/* C++ has types in types */
+		else
+			cp_die_skip(&die, &c);
 	}
 	return c.failed ? cp_unit_corrupt(unit, "its DIEs are malformed or cut off") : NULL;
 }

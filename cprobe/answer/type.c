@@ -73,7 +73,24 @@ static struct cp_error *add_member(struct layout *l, const char *name, const str
 	return cp_path_of_decl(&l->program->paths, member, &record->file, &record->line);
 }
 
-/* All members of a struct that lies `bits` into the outermost one; those of unnamed members count as its own. */
+/*
+ * Is it part of each object? C++'s static members are not. *inner: the members within count as the struct's own: those of an
+ * unnamed struct, of a base class that is not virtual.
+ */
+static bool is_part(const struct cp_die *child, bool *inner)
+{
+	struct cp_dw_attr attr;
+
+	*inner = cp_die_tag(child) == DW_TAG_inheritance;
+	if (*inner)
+		return !cp_die_attr(child, DW_AT_virtuality, &attr);
+	if (cp_die_tag(child) != DW_TAG_member || cp_die_attr(child, DW_AT_external, &attr))
+		return false;
+	*inner = !cp_die_name(child);
+	return true;
+}
+
+/* All members of a struct that lies `bits` into the outermost one. */
 static struct cp_error *add_members(struct layout *l, const char *prefix, const struct cp_die *type, uint64_t bits,
 	int depth)
 {
@@ -84,13 +101,13 @@ static struct cp_error *add_members(struct layout *l, const char *prefix, const 
 	for (; more && !error; more = cp_die_sibling(&member, &member)) {
 		uint64_t bit_size, place;
 		const char *name;
+		bool is_inner;
 
-		if (cp_die_tag(&member) != DW_TAG_member)
+		if (!is_part(&member, &is_inner))
 			continue;
 		place = bits + member_place(&member, &bit_size);
-		name = cp_die_name(&member);
-		if (name) {
-			name = cp_arena_printf(&l->records->arena, "%s.%s", prefix, name);
+		if (!is_inner) {
+			name = cp_arena_printf(&l->records->arena, "%s.%s", prefix, cp_die_name(&member));
 			error = name ? add_member(l, name, &member, place, bit_size) : &cp_error_no_memory;
 		} else if (cp_type_of(&member, &inner) && is_aggregate(&inner)) {
 			error = add_members(l, prefix, &inner, place, depth + 1);
@@ -109,11 +126,12 @@ static bool find_member(const struct cp_die *type, const char *name, size_t leng
 	for (; more; more = cp_die_sibling(&member, &member)) {
 		uint64_t within = 0, place;
 		const char *own;
+		bool is_inner;
 
-		if (cp_die_tag(&member) != DW_TAG_member)
+		if (!is_part(&member, &is_inner))
 			continue;
 		place = member_place(&member, bit_size);
-		own = cp_die_name(&member);
+		own = is_inner ? NULL : cp_die_name(&member);
 		if (own && strlen(own) == length && !memcmp(own, name, length)) {
 			*ret = member;
 			*bits = place;

@@ -149,15 +149,17 @@ static const char *named(const struct declarator *d, const struct cp_die *type, 
 /* Arrays and functions bind before pointers do. */
 static const char *in_parentheses(const struct declarator *d)
 {
-	return *d->text == '*' ? cp_arena_printf(d->arena, "(%s)", d->text) : d->text;
+	return *d->text && strchr("*&:", *d->text) ? cp_arena_printf(d->arena, "(%s)", d->text) : d->text;
 }
 
-static const char *declare_pointer(struct declarator d, const struct cp_die *type, unsigned int qualifiers)
+/* `sign`: "*", or C++'s "&" and the like. */
+static const char *declare_pointer(struct declarator d, const struct cp_die *type, const char *sign,
+	unsigned int qualifiers)
 {
 	char behind[64];
 
 	put_qualifiers(behind, qualifiers, *d.text == '*' ? " " : "");
-	d.text = charged(type, cp_arena_printf(d.arena, "*%s%s", behind, d.text));
+	d.text = charged(type, cp_arena_printf(d.arena, "%s%s%s", sign, behind, d.text));
 	return d.text ? declare(d, type, 0) : NULL;
 }
 
@@ -202,7 +204,13 @@ static const char *declare_type(struct declarator d, const struct cp_die *type, 
 	case DW_TAG_atomic_type:
 		return declare(d, type, qualifiers | qualifier_of(cp_die_tag(type)));
 	case DW_TAG_pointer_type:
-		return declare_pointer(d, type, qualifiers);
+		return declare_pointer(d, type, "*", qualifiers);
+	case DW_TAG_reference_type:
+		return declare_pointer(d, type, "&", 0);
+	case DW_TAG_rvalue_reference_type:
+		return declare_pointer(d, type, "&&", 0);
+	case DW_TAG_ptr_to_member_type:
+		return declare_pointer(d, type, "::*", qualifiers);
 	case DW_TAG_array_type:
 		return declare_array(d, type, qualifiers, 0);
 	case DW_TAG_subroutine_type:
@@ -281,6 +289,7 @@ const char *cp_type_encoding(const struct cp_die *die)
 	switch (cp_die_tag(&type)) {
 	case DW_TAG_pointer_type:
 	case DW_TAG_reference_type:
+	case DW_TAG_rvalue_reference_type:
 		return "pointer";
 	case DW_TAG_enumeration_type:
 		return "enum";
@@ -310,7 +319,8 @@ uint64_t cp_type_size(const struct cp_die *die)
 
 		if (cp_die_attr(&type, DW_AT_byte_size, &attr) && cp_attr_number(&attr, &size))
 			return __builtin_mul_overflow(size, count, &size) ? 0 : size;
-		if (cp_die_tag(&type) == DW_TAG_pointer_type)
+		if (cp_die_tag(&type) == DW_TAG_pointer_type || cp_die_tag(&type) == DW_TAG_reference_type ||
+			cp_die_tag(&type) == DW_TAG_rvalue_reference_type)
 			return __builtin_mul_overflow(type.unit->sizes.address, count, &size) ? 0 : size;
 		if (cp_die_tag(&type) == DW_TAG_array_type) {
 			if (__builtin_mul_overflow(count, cp_array_count(&type), &count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -413,3 +414,20 @@ def test_names_come_from_standard_input(probe: Cprobe, build_elf: Build) -> None
     done = probe.run("type", shape, stdin="".join(f"{word}\n" for word in words))
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout == "".join(probe.run("type", shape, word).stdout for word in words)
+
+
+def test_classes_have_their_bases_and_no_static_members(probe: Cprobe, build_elf: Build) -> None:
+    if not shutil.which("g++"):
+        pytest.skip("no g++ on this machine")
+    source = """
+struct Base { int b; static int shared; };
+struct Derived : Base { char c; Base &other; template<class T> struct In { T t; }; In<int> in; };
+int Base::shared;
+extern "C" int _start(Derived *d) { return d->c + Base::shared; }
+"""
+    elf = build_elf({"classes.cc": source}, ["-O1", "-g", "-fno-asynchronous-unwind-tables"], "g++")
+    fields = {r["name"]: (r["offset"], r["size"], r["type"])
+              for r in probe.records("type", elf, "Derived") if r["kind"] == "field"}
+    assert fields == {"Derived.b": (0, 4, "int"), "Derived.c": (4, 1, "char"), "Derived.other": (8, 8, "struct Base &"),
+                      "Derived.in": (16, 4, "struct In<int>")}
+    assert probe.records("type", elf, "In<int>.t")[0]["size"] == 4
