@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The functions defined in files, or named, with their inlined copies: DWARF's, and those that only symbols name. */
+#include <dwarf.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,12 @@ static struct cp_error *functions_by_address(const struct cp_records *records, s
 	return NULL;
 }
 
+/* C++'s and Rust's names of functions that DWARF has by the name in the source. */
+static bool is_mangled(const char *name)
+{
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+}
+
 /*
  * Is there a function record of that name at the address? Else *twin is the index of one at the address with a place, or
  * SIZE_MAX.
@@ -110,7 +117,7 @@ static bool known(const struct cp_records *records, const struct cp_keyed *keys,
 	for (size_t most = low + MAX_TWINS; low < count && low < most && keys[low].key == symbol->address; low++) {
 		const struct cp_record *record = &records->items[keys[low].index];
 
-		if (record->name == symbol->name || !strcmp(record->name, symbol->name))
+		if (record->name == symbol->name || !strcmp(record->name, symbol->name) || is_mangled(symbol->name))
 			return true;
 		if (record->file)
 			*twin = keys[low].index;
@@ -303,6 +310,19 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 	return error;
 }
 
+/* Is some unit in a language whose functions have other names in the symbol table than in the source? */
+static struct cp_error *has_mangled_names(struct cp_dwarf *dwarf, bool *ret)
+{
+	struct cp_error *error = NULL;
+
+	*ret = false;
+	for (size_t i = 0; i < dwarf->info_count && !error && !*ret; i++) {
+		error = cp_unit_root(&dwarf->units[i]);
+		*ret = !error && dwarf->units[i].tag == DW_TAG_compile_unit && !cp_unit_is_c(&dwarf->units[i]);
+	}
+	return error;
+}
+
 static struct cp_error *list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records)
 {
@@ -318,9 +338,13 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 		return error;
 	if (!program->dwarf && by_file)
 		return cp_program_no_dwarf(program);
-	/* .symtab has every function: without copies, DWARF is asked for the places of those found alone. */
+	/* .symtab has every function, and of C by its name: without copies, DWARF is asked for the places of those found alone. */
 	walked = program->dwarf && (by_file || inlined != CP_INLINED_EXCLUDE || !program->symbols.count ||
 		program->symbols.is_dynsym);
+	if (program->dwarf && !walked)
+		error = has_mangled_names(program->dwarf, &walked);
+	if (error)
+		return error;
 	if (walked) {
 		error = from_units(program, where, inlined, records);
 		if (error)

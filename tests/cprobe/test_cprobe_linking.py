@@ -111,6 +111,9 @@ extern "C" void _start() { use(2); }
     elf = build_elf({"local.cc": source}, ["-O0", "-g", "-fno-exceptions", "-fno-asynchronous-unwind-tables"], "g++")
     names = {r["name"] for r in probe.records("list", elf, "--file", "local.cc", "--inlined", "exclude")}
     assert {"use", "go", "operator()", "_start"} <= names
+    assert [r["name"] for r in probe.records("list", elf, "--func", "go", "--inlined", "exclude")] == ["go"]
+    assert not any(r["name"].startswith("_Z") for r in probe.records("list", elf))
+    assert probe.records("list", elf, "--func", "_Z3usei")
 
 
 @pytest.mark.parametrize("version", ["-gdwarf-4", "-gdwarf-5"])
