@@ -345,7 +345,7 @@ static void add_layout(struct line *line, const struct cp_record *r)
 	add_word(line, r->name);
 	add(line, " ");
 	for (const char *p = d && d->type ? d->type : "?"; *p; p++)
-		add_bytes(line, (unsigned char)*p < 0x20 ? "?" : p, 1);
+		add_bytes(line, (unsigned char)*p < 0x20 || *p == 0x7f ? "?" : p, 1);
 	if (d && d->bit_size) {
 		add(line, " : ");
 		add_decimal(line, d->bit_size, 1);

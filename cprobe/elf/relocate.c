@@ -157,13 +157,14 @@ static struct entry read_entry(const struct table *t, size_t index)
 static struct cp_error *symbol_value(const struct table *t, size_t relocation, uint32_t index, uint64_t *ret)
 {
 	const struct cp_image *image = t->image;
-	const uint8_t *p = t->symbols + index * t->symbol_entry;
+	const uint8_t *p;
 	uint32_t section;
 	uint64_t value;
 
 	if (index >= t->symbol_count)
 		return cp_error_create(CP_ERROR_CORRUPT, "%s: section %zu: relocation %zu: symbol %u is none of the %zu of its "
 			"table", image->path, section_index(image, t->section), relocation, index, t->symbol_count);
+	p = t->symbols + index * t->symbol_entry;
 	section = cp_read16(p + (t->wide ? 6 : 14));
 	value = t->wide ? cp_read64(p + 8) : cp_read32(p + 4);
 	if (section == SHN_UNDEF || section == SHN_COMMON) {
