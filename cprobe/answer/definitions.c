@@ -154,12 +154,11 @@ static bool is_struct(const struct cp_die *type)
 
 static uint64_t print_type_at(struct prints *prints, const struct cp_die *type, int depth)
 {
-	struct cp_cursor c = cp_unit_cursor(type->unit, type->unit->first);
+	struct cp_cursor c = cp_die_values(type);
 	unsigned int tag = cp_die_tag(type);
 	struct cp_dw_attr name;
 	bool has_name = cp_die_attr(type, DW_AT_name, &name);
 
-	c.at = type->attrs;
 	if ((is_struct(type) && (prints->inner || !has_name)) || tag == DW_TAG_array_type)
 		return print_tree(prints, type, c, depth);
 	if (has_name && !(tag == DW_TAG_typedef && prints->inner))

@@ -35,6 +35,7 @@ struct origin {
 	bool wanted;
 };
 
+#define MAX_ORIGINS 8	/* an instance of an instance of a declaration: three, and some more */
 #define MAX_TWINS 64	/* symbols of one address that are looked at: no kernel has a dozen */
 #define ORIGINS 1024	/* kept, by their offset's lowest bits */
 
@@ -122,23 +123,31 @@ static void read_parts(const struct cp_die *die, struct cp_cursor *c, struct par
 /* What a function is called and where it is declared, by its own attributes or those of its origins. */
 static struct cp_error *read_origin(struct walk *w, const struct parts *parts, struct origin *ret)
 {
-	struct cp_dw_attr file = parts->file, line = parts->line;
-	uint64_t number;
+	struct cp_dw_attr file = parts->file, line = parts->line, name = parts->name, linkage = parts->linkage;
+	struct cp_dw_attr origin = parts->origin;
 	struct cp_die die;
+	uint64_t number;
 
-	ret->name = parts->name.unit ? cp_attr_string(&parts->name) : NULL;
-	if (parts->origin.unit && cp_attr_ref(&parts->origin, &die)) {
-		if (!ret->name)
-			ret->name = cp_die_name(&die);
-		if (!file.unit && !cp_die_attr_any(&die, DW_AT_decl_file, &file))
-			file.unit = NULL;
-		if (!line.unit && !cp_die_attr_any(&die, DW_AT_decl_line, &line))
-			line.unit = NULL;
-		if (!ret->name)
-			ret->name = cp_function_name(&die);
+	for (int depth = 0; depth < MAX_ORIGINS && origin.unit && cp_attr_ref(&origin, &die); depth++) {
+		struct cp_cursor c = cp_die_values(&die);
+		struct parts next;
+
+		read_parts(&die, &c, &next);
+		origin = next.origin;
+		if (!name.unit)
+			name = next.name;
+		if (!linkage.unit)
+			linkage = next.linkage;
+		if (!file.unit)
+			file = next.file;
+		if (!line.unit)
+			line = next.line;
+		if (name.unit && file.unit && line.unit)
+			break;
 	}
-	if (!ret->name && parts->linkage.unit)
-		ret->name = cp_attr_string(&parts->linkage);
+	ret->name = name.unit ? cp_attr_string(&name) : NULL;
+	if (!ret->name && linkage.unit)
+		ret->name = cp_attr_string(&linkage);
 	ret->cost = ret->name && strnlen(ret->name, CP_LONG_TEXT) == CP_LONG_TEXT ? (uint32_t)strnlen(ret->name, UINT32_MAX) : 0;
 	ret->line = line.unit && cp_attr_number(&line, &number) ? (uint32_t)number : 0;
 	ret->wanted = ret->name && is_wanted(&w->where->functions, ret->name);

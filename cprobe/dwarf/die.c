@@ -319,14 +319,9 @@ bool cp_die_root(struct cp_dw_unit *unit, struct cp_die *ret)
 	return cp_die_at(unit, unit->first, ret);
 }
 
-static struct cp_cursor values(const struct cp_die *die)
-{
-	return (struct cp_cursor){ die->attrs, die->unit->dwarf->sections[die->unit->section].bytes + die->unit->end, false };
-}
-
 bool cp_die_child(const struct cp_die *die, struct cp_die *ret)
 {
-	struct cp_cursor c = values(die);
+	struct cp_cursor c = cp_die_values(die);
 
 	if (!die->abbrev->children)
 		return false;
@@ -336,7 +331,7 @@ bool cp_die_child(const struct cp_die *die, struct cp_die *ret)
 
 bool cp_die_sibling(const struct cp_die *die, struct cp_die *ret)
 {
-	struct cp_cursor c = values(die);
+	struct cp_cursor c = cp_die_values(die);
 	const uint8_t *start = c.at;
 
 	cp_die_skip(die, &c);
@@ -347,7 +342,7 @@ bool cp_die_sibling(const struct cp_die *die, struct cp_die *ret)
 
 bool cp_die_attr(const struct cp_die *die, unsigned int name, struct cp_dw_attr *ret)
 {
-	struct cp_cursor c = values(die);
+	struct cp_cursor c = cp_die_values(die);
 
 	for (size_t i = 0; i < die->abbrev->attr_count; i++) {
 		if (!cp_attr_read(die->unit, &die->abbrev->attrs[i], &c, ret))

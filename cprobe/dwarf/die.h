@@ -108,6 +108,14 @@ static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
 		cp_die_skip_attrs(die, c);
 }
 
+/* A cursor at the values of its attributes. */
+static inline struct cp_cursor cp_die_values(const struct cp_die *die)
+{
+	const uint8_t *bytes = die->unit->dwarf->sections[die->unit->section].bytes;
+
+	return (struct cp_cursor){ die->attrs, bytes + die->unit->end, false };
+}
+
 /* The DIE at an offset of the unit's section. */
 bool cp_die_at(struct cp_dw_unit *unit, uint64_t offset, struct cp_die *ret);
 bool cp_die_root(struct cp_dw_unit *unit, struct cp_die *ret);

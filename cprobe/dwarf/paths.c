@@ -67,13 +67,13 @@ static const char *whole_path(struct cp_paths *paths, struct cp_dwarf *dwarf, co
 	struct cp_path key = { root, folder, name, NULL }, *found;
 	char *path;
 
-	if (is_too_long(root) || is_too_long(folder) || is_too_long(name))
-		return "";
 	if (paths->count * 2 >= paths->size && !grow(paths))
 		return NULL;
 	found = slot(paths->table, paths->size, &key);
 	if (found->path)
 		return found->path;
+	if (is_too_long(root) || is_too_long(folder) || is_too_long(name))
+		return "";
 	if (name[0] == '/' || !folder || !*folder)
 		path = name[0] == '/' || !root || !*root ? cp_arena_strdup(paths->arena, name) :
 			cp_arena_printf(paths->arena, "%s/%s", root, name);
