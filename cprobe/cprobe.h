@@ -118,7 +118,7 @@ struct cp_details {
 	const char *message;		/* the C string that a message instruction refers to */
 	bool has_guards;
 	uint64_t guards;		/* check: address of the message instruction */
-	uint64_t branch;		/* check: address of the conditional branch */
+	uint64_t branch;		/* check: address of the conditional branch, or of a switch's jump */
 	const char *variable;		/* check: the variable in memory that it tests */
 	uint64_t variable_address;	/* check: the bytes of it that are read; 0 unknown */
 	unsigned int variable_size;

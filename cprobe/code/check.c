@@ -10,10 +10,14 @@
 #include "code/check.h"
 #include "code/flow.h"
 #include "code/trace.h"
+#include "code/uses.h"
 
 /* How deep joins of joins are followed, and how many ways may meet in one. */
 #define MAX_JOINS 4
 #define MAX_WAYS 8
+
+/* How many ways into a block are looked at in a function that never ends. */
+#define MAX_ENDLESS 32
 
 struct walk {
 	struct cp_trace trace;
@@ -166,6 +170,14 @@ static struct cp_error *report_cmov(struct walk *w, size_t at)
 	return NULL;
 }
 
+/* Does what the block ends with choose between ways: a conditional branch, or the jump of a switch? */
+static bool chooses(const struct cp_flow *flow, size_t block)
+{
+	const struct cp_flow_insn *last = &flow->insns[flow->blocks[block].last];
+
+	return last->kind == CP_FLOW_BRANCH || (last->kind == CP_FLOW_JUMP && flow->blocks[block].successor_count > 1);
+}
+
 /* The guards, given which blocks can avoid the guarded one. `stack` and `seen` have room for every block. */
 static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avoiding, bool *seen,
 	const bool *targets, size_t *stack)
@@ -182,7 +194,7 @@ static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avo
 			size_t from = flow->predecessors[block->first_predecessor + p];
 			size_t last = flow->blocks[from].last;
 
-			if (avoiding[from] && flow->insns[last].kind == CP_FLOW_BRANCH) {
+			if (avoiding[from] && chooses(flow, from)) {
 				struct cp_error *error = report_branch(w, last, 0);
 
 				if (error)
@@ -205,51 +217,107 @@ static bool is_stack_check(const struct walk *w, const struct cp_flow_block *blo
 	return symbol && symbol->address == last->target && !strncmp(symbol->name, "__stack_chk_fail", 16);
 }
 
-static struct cp_error *find_guards(struct walk *w, size_t insn)
+/* Does a way from the block lead to the target that does not pass the barrier? `seen` and `stack`: room for all blocks. */
+static bool reaches(const struct cp_flow *flow, size_t block, size_t target, size_t barrier, bool *seen, size_t *stack)
+{
+	size_t depth = 0;
+
+	memset(seen, 0, flow->block_count * sizeof(*seen));
+	seen[barrier] = true;
+	if (!seen[block])
+		stack[depth++] = block;
+	seen[block] = true;
+	while (depth && !seen[target]) {
+		const struct cp_flow_block *from = &flow->blocks[stack[--depth]];
+
+		for (size_t s = 0; s < from->successor_count; s++) {
+			size_t to = flow->successors[from->first_successor + s];
+
+			if (!seen[to])
+				stack[depth++] = to;
+			seen[to] = true;
+		}
+	}
+	return target != barrier && seen[target];
+}
+
+/*
+ * In a function that never ends nothing avoids anything: take the branches right before the guarded block, but not those
+ * both of whose ways lead there before they come to the branch again.
+ */
+static struct cp_error *endless_guards(struct walk *w, size_t target, bool *seen, size_t *stack)
 {
 	const struct cp_flow *flow = w->trace.flow;
-	size_t target = flow->insns[insn].block, n = flow->block_count;
-	bool *leads = calloc(n, sizeof(*leads)), *avoiding = calloc(n, sizeof(*avoiding)), *seen = calloc(n, sizeof(*seen));
-	bool *targets = calloc(n, sizeof(*targets));	/* compilers copy the tail of a function, and the message with it */
-	size_t *stack = calloc(n, sizeof(*stack));
-	struct cp_error *error = &cp_error_no_memory;
-	bool ends = false;
+	const struct cp_flow_block *block = &flow->blocks[target];
+	struct cp_error *error = NULL;
 
-	if (!leads || !avoiding || !seen || !stack || !targets)
-		goto out;
-	targets[target] = leads[target] = true;
-	for (size_t i = 0; i < w->sibling_count; i++) {
-		size_t sibling = cp_flow_insn_at(flow, w->siblings[i]);
+	for (size_t p = 0; p < block->predecessor_count && p < MAX_ENDLESS && !error; p++) {
+		size_t from = flow->predecessors[block->first_predecessor + p];
+		const struct cp_flow_block *way = &flow->blocks[from];
+		bool decides = chooses(flow, from) && from != target;
 
-		if (sibling != CP_FLOW_NONE)
-			targets[flow->insns[sibling].block] = leads[flow->insns[sibling].block] = true;
+		for (size_t s = 0; s < way->successor_count && decides; s++) {
+			size_t to = flow->successors[way->first_successor + s];
+
+			decides = to == target || !reaches(flow, to, target, from, seen, stack);
+		}
+		if (decides)
+			error = report_branch(w, way->last, 0);
 	}
-	spread_back(flow, leads, stack, NULL);
-	for (size_t b = 0; b < n; b++) {
+	return error;
+}
+
+/* By block; each has room for all of them. */
+struct marks {
+	bool *uses;			/* the message is printed here */
+	bool *targets;			/* it or a sibling: compilers copy the tail of a function, and the message with it */
+	bool *avoiding;			/* the function can end without it from here on */
+	bool *seen;			/* by the walk back */
+	size_t *stack;
+};
+
+static struct cp_error *mark_blocks(struct walk *w, struct marks *m, bool *ends)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	bool *leads = calloc(flow->block_count, sizeof(*leads));
+	struct cp_error *error = leads ? cp_uses_find(&w->trace, &w->guarded, 1, m->uses) : &cp_error_no_memory;
+
+	if (!error)
+		error = cp_uses_find(&w->trace, w->siblings, w->sibling_count, m->targets);
+	if (error) {
+		free(leads);
+		return error;
+	}
+	for (size_t b = 0; b < flow->block_count; b++)
+		leads[b] = m->targets[b] |= m->uses[b];
+	spread_back(flow, leads, m->stack, NULL);
+	for (size_t b = 0; b < flow->block_count; b++) {
 		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
 
-		ends |= end;
-		avoiding[b] = !targets[b] && (!leads[b] || end) && !is_stack_check(w, &flow->blocks[b]);
+		*ends |= end;
+		m->avoiding[b] = !m->targets[b] && (!leads[b] || end) && !is_stack_check(w, &flow->blocks[b]);
 	}
-	spread_back(flow, avoiding, stack, targets);
-	error = report_cmov(w, insn);
-	if (!error)
-		error = walk_back(w, target, avoiding, seen, targets, stack);
-	if (error || *w->count || ends)
-		goto out;
-	/* In a function that never ends nothing avoids anything: take the branches right before the guarded block. */
-	for (size_t p = 0; p < flow->blocks[target].predecessor_count && !error; p++) {
-		size_t last = flow->blocks[flow->predecessors[flow->blocks[target].first_predecessor + p]].last;
-
-		if (flow->insns[last].kind == CP_FLOW_BRANCH)
-			error = report_branch(w, last, 0);
-	}
-out:
+	spread_back(flow, m->avoiding, m->stack, m->targets);
 	free(leads);
-	free(targets);
-	free(avoiding);
-	free(seen);
-	free(stack);
+	return NULL;
+}
+
+static struct cp_error *find_guards(struct walk *w, size_t insn, struct marks *m)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	bool ends = false;
+	struct cp_error *error = mark_blocks(w, m, &ends);
+
+	if (!error)
+		error = report_cmov(w, insn);
+	for (size_t b = 0; b < flow->block_count && !error; b++) {
+		if (m->uses[b])
+			error = walk_back(w, b, m->avoiding, m->seen, m->targets, m->stack);
+	}
+	for (size_t b = 0; b < flow->block_count && !error && !*w->count && !ends; b++) {
+		if (m->uses[b])
+			error = endless_guards(w, b, m->seen, m->stack);
+	}
 	return error;
 }
 
@@ -260,6 +328,7 @@ struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code
 	struct cp_flow flow;
 	struct walk w = { .trace = { program, code, &flow }, .found = found, .context = context,
 		.guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
+	struct marks m = { NULL, NULL, NULL, NULL, NULL };
 	struct cp_error *error;
 	size_t insn;
 
@@ -267,10 +336,19 @@ struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code
 	error = cp_flow_build(program, code, address, &flow);
 	insn = error ? CP_FLOW_NONE : cp_flow_insn_at(&flow, address);
 	if (insn != CP_FLOW_NONE) {
+		m = (struct marks){ calloc(flow.block_count, sizeof(*m.uses)), calloc(flow.block_count, sizeof(*m.targets)),
+			calloc(flow.block_count, sizeof(*m.avoiding)), calloc(flow.block_count, sizeof(*m.seen)),
+			calloc(flow.block_count, sizeof(*m.stack)) };
 		w.branch_found = calloc(flow.insn_count, sizeof(*w.branch_found));
-		error = w.branch_found ? find_guards(&w, insn) : &cp_error_no_memory;
+		error = w.branch_found && m.uses && m.targets && m.avoiding && m.seen && m.stack ? find_guards(&w, insn, &m) :
+			&cp_error_no_memory;
 		free(w.branch_found);
 	}
+	free(m.uses);
+	free(m.targets);
+	free(m.avoiding);
+	free(m.seen);
+	free(m.stack);
 	cp_flow_deinit(&flow);
 	return error;
 }

@@ -7,7 +7,7 @@
 
 struct cp_check {
 	uint64_t address;	/* first instruction of the test: the load that feeds the compare, or the compare */
-	uint64_t branch;	/* the conditional branch whose outcome leads to the guarded instruction */
+	uint64_t branch;	/* the conditional branch, or switch's jump, whose outcome leads to the guarded instruction */
 	uint64_t guards;	/* the guarded instruction */
 	const char *variable;	/* symbol that the test reads from memory, or NULL */
 	uint64_t variable_address;	/* where it reads: within the variable, that of the tested field; 0 unknown */
@@ -17,7 +17,8 @@ struct cp_check {
 /*
  * Call `found` for each conditional branch on whose outcome it directly depends whether the instruction is reached.
  * Compilers copy code: `siblings` are all places of the same message, and a branch that leads to one or the other of
- * them guards none. *count: how many calls.
+ * them guards none. What its register is handed on for is guarded, where the instruction only loads an address. *count:
+ * how many calls.
  */
 struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code *code, uint64_t address,
 	const uint64_t *siblings, size_t sibling_count, struct cp_error *(*found)(void *context, const struct cp_check *check),

@@ -57,15 +57,22 @@ static bool bounds(const struct area *area, uint64_t at, uint64_t *start, uint64
 	return true;
 }
 
-static struct cp_error *add(struct found *found, const struct area *area, uint64_t start, uint64_t place)
+static struct cp_error *add(struct found *found, const struct area *area, uint64_t start, uint64_t place, uint64_t end)
 {
 	struct cp_string *items = cp_grow(found->items, found->count, sizeof(*items));
 
 	if (!items)
 		return &cp_error_no_memory;
 	found->items = items;
-	items[found->count++] = (struct cp_string){ area->address + start, area->address + place, area->bytes + start };
+	items[found->count++] = (struct cp_string){ area->address + start, area->address + place, area->address + end,
+		area->bytes + start };
 	return NULL;
+}
+
+/* Pascal's strings begin with a byte that is their length. */
+static bool has_length(const struct area *area, uint64_t start, uint64_t end)
+{
+	return start && area->bytes[start - 1] && (unsigned char)area->bytes[start - 1] <= end - start;
 }
 
 static struct cp_error *find_literal(const struct area *area, const char *text, struct found *found)
@@ -75,18 +82,21 @@ static struct cp_error *find_literal(const struct area *area, const char *text, 
 
 	while (at < area->size) {
 		const char *hit = memmem(area->bytes + at, area->size - at, text, length);
+		struct cp_error *error = NULL;
 		uint64_t start, end, place;
-		struct cp_error *error;
 
 		if (!hit)
 			return NULL;
 		place = (uint64_t)(hit - area->bytes);
 		if (!bounds(area, place, &start, &end))
 			return NULL;
-		/* The last occurrence in the string: a pointer up to there prints the text. */
-		while ((hit = memmem(area->bytes + place + 1, end - place - 1, text, length)))
+		start -= has_length(area, start, end);
+		while (hit && !error) {
 			place = (uint64_t)(hit - area->bytes);
-		error = add(found, area, start, place);
+			error = add(found, area, start, place, place + length);
+			start = place + 1;
+			hit = memmem(area->bytes + start, end - start, text, length);
+		}
 		if (error)
 			return error;
 		at = end + 1;
@@ -142,7 +152,7 @@ static struct cp_error *find_formats(const struct area *area, const char *text, 
 			if (score > found->score)
 				found->count = 0;
 			found->score = score;
-			error = add(found, area, start, start + place);
+			error = add(found, area, start, start + place, end);
 		}
 		if (error)
 			return error;

@@ -5,10 +5,9 @@
 
 #include "base/arena.h"
 #include "code/flow.h"
+#include "code/jumps.h"
+#include "code/returns.h"
 #include "dwarf/ranges.h"
-
-/* Larger functions are generated tables, and a hostile symbol may claim the whole file. */
-#define LARGEST_FUNCTION ((uint64_t)1 << 20)
 
 /* Where no symbol says how large a function is, this much code on both sides is looked at. */
 #define GUESSED_REACH ((uint64_t)32 << 10)
@@ -16,6 +15,9 @@
 /* Decoding that begins between two instructions falls into step within this many bytes, or begins a byte later. */
 #define MAX_SHIFT 16
 #define MAX_RANGES 16
+
+/* Of guesses: a hostile function is nothing but indirect jumps. */
+#define MAX_WAYS ((size_t)1 << 17)
 
 struct range {
 	uint64_t start, end;
@@ -28,7 +30,7 @@ struct ranges {
 
 static void add_range(struct ranges *ranges, uint64_t start, uint64_t end)
 {
-	if (start >= end || end - start > LARGEST_FUNCTION || ranges->count == MAX_RANGES)
+	if (start >= end || end - start > CP_LARGEST_FUNCTION || ranges->count == MAX_RANGES)
 		return;
 	for (size_t i = 0; i < ranges->count; i++) {
 		if (start < ranges->items[i].end && ranges->items[i].start < end)
@@ -92,7 +94,7 @@ static void guess_range(const struct cp_code *code, uint64_t address, struct ran
 	add_range(ranges, region.start, region.end);
 }
 
-static void classify(const struct cp_code *code, struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
+void cp_flow_classify(const struct cp_code *code, struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operands)
 {
 	ZyanU64 target = 0;
@@ -131,8 +133,15 @@ static struct cp_error *decode(const struct cp_code *code, const struct ranges *
 		while (address < ranges->items[r].end && address - region.part->address < region.part->size) {
 			ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 			ZydisDecodedInstruction insn;
-			struct cp_flow_insn *insns = cp_grow(flow->insns, flow->insn_count, sizeof(*insns));
+			struct cp_flow_insn *insns;
 
+			if (address >= region.end)
+				cp_region_of(code, region.part, address, &region);
+			if (region.data) {
+				address = region.end;
+				continue;
+			}
+			insns = cp_grow(flow->insns, flow->insn_count, sizeof(*insns));
 			if (!insns)
 				return &cp_error_no_memory;
 			flow->insns = insns;
@@ -141,7 +150,7 @@ static struct cp_error *decode(const struct cp_code *code, const struct ranges *
 			insns->address = address;
 			insns->part = region.part;
 			if (cp_decode(code, region.part, address, &insn, operands))
-				classify(code, insns, &insn, operands);
+				cp_flow_classify(code, insns, &insn, operands);
 			else
 				insns->length = 1;
 			address += insns->length;
@@ -172,31 +181,20 @@ size_t cp_flow_insn_at(const struct cp_flow *flow, uint64_t address)
 	return low < flow->insn_count && flow->insns[low].address == address ? low : CP_FLOW_NONE;
 }
 
-/* A function without a return and without a jump out of itself does not come back. */
-static bool never_returns(const struct cp_code *code, uint64_t function)
+bool cp_flow_follows(const struct cp_flow *flow, size_t insn)
 {
-	const struct cp_symbol *symbol = cp_symbols_at(&code->program->symbols, function, true);
-	uint64_t address = function, end;
-	struct cp_region region;
+	return insn && flow->insns[insn - 1].address + flow->insns[insn - 1].length == flow->insns[insn].address;
+}
 
-	if (!symbol || symbol->address != function || !symbol->size || symbol->size > LARGEST_FUNCTION ||
-		!cp_region_at(code, function, &region))
-		return false;
-	end = function + symbol->size;
-	while (address < end && address - region.part->address < region.part->size) {
-		struct cp_flow_insn insn = { .address = address };
-		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-		ZydisDecodedInstruction decoded;
+struct cp_error *cp_flow_add_edge(struct cp_flow_edge **edges, size_t *count, size_t from, size_t to)
+{
+	struct cp_flow_edge *grown = cp_grow(*edges, *count, sizeof(*grown));
 
-		if (!cp_decode(code, region.part, address, &decoded, operands))
-			return false;
-		classify(code, &insn, &decoded, operands);
-		if (insn.kind == CP_FLOW_END || ((insn.kind == CP_FLOW_JUMP || insn.kind == CP_FLOW_BRANCH) &&
-			(insn.target < function || insn.target >= end)))
-			return false;
-		address += decoded.length;
-	}
-	return true;
+	if (!grown)
+		return &cp_error_no_memory;
+	*edges = grown;
+	grown[(*count)++] = (struct cp_flow_edge){ from, to };
+	return NULL;
 }
 
 /* Between two blocks: nops and int3 that only align the second. */
@@ -208,8 +206,11 @@ static bool is_padding(const struct cp_code *code, const struct cp_flow_insn *at
 		(insn.mnemonic == ZYDIS_MNEMONIC_NOP || insn.mnemonic == ZYDIS_MNEMONIC_INT3);
 }
 
-static void find_leaders(const struct cp_code *code, struct cp_flow *flow)
+static struct cp_error *find_leaders(struct cp_program *program, const struct cp_code *code, struct cp_flow *flow)
 {
+	struct cp_dead_calls dead = { .budget = CP_LARGEST_FUNCTION };
+	struct cp_error *error = NULL;
+
 	for (size_t i = 0; i < flow->insn_count; i++) {
 		struct cp_flow_insn *insn = &flow->insns[i];
 		bool jumps = insn->kind == CP_FLOW_BRANCH || insn->kind == CP_FLOW_JUMP;
@@ -225,39 +226,104 @@ static void find_leaders(const struct cp_code *code, struct cp_flow *flow)
 		if (insn->kind != CP_FLOW_NEXT && insn->kind != CP_FLOW_CALL && i + 1 < flow->insn_count)
 			flow->insns[i + 1].leader = true;
 	}
+	for (size_t w = 0; w < flow->way_count; w++)
+		flow->insns[flow->ways[w].to].leader = true;
 	/* Calls and traps after which only others' jumps arrive end their block; WARN's ud2 goes on. */
-	for (size_t i = 0; i < flow->insn_count; i++) {
+	for (size_t i = 0; i < flow->insn_count && !error; i++) {
 		struct cp_flow_insn *insn = &flow->insns[i];
+		bool joined, ends = insn->trap;
 		size_t next = i + 1;
-		bool joined;
 
 		if (!insn->trap && insn->kind != CP_FLOW_CALL)
 			continue;
 		while (next < flow->insn_count && is_padding(code, &flow->insns[next]))
 			next++;
 		joined = next == flow->insn_count || flow->insns[next].leader;
-		if (joined && (insn->trap || (insn->kind == CP_FLOW_CALL && never_returns(code, insn->target))))
+		if (joined && !ends)
+			error = cp_call_ends(program, code, insn, &dead, &ends);
+		if (joined && ends)
 			insn->kind = CP_FLOW_END;
 		if (insn->kind == CP_FLOW_END && i + 1 < flow->insn_count)
 			flow->insns[i + 1].leader = true;
 	}
+	cp_dead_calls_deinit(&dead);
+	return error;
 }
 
-static void add_successor(struct cp_flow *flow, struct cp_flow_block *block, size_t insn)
+static struct cp_error *link_blocks(struct cp_flow *flow, size_t from, size_t insn)
 {
-	if (insn < flow->insn_count)
-		block->successors[block->successor_count++] = flow->insns[insn].block;
+	if (insn >= flow->insn_count)
+		return NULL;
+	flow->blocks[from].successor_count++;
+	flow->blocks[flow->insns[insn].block].predecessor_count++;
+	return cp_flow_add_edge(&flow->edges, &flow->edge_count, from, flow->insns[insn].block);
 }
 
-static struct cp_error *make_blocks(struct cp_flow *flow)
+static struct cp_error *link_direct(struct cp_flow *flow, size_t b)
 {
-	size_t edges = 0, b = 0;
+	const struct cp_flow_block *block = &flow->blocks[b];
+	const struct cp_flow_insn *last = &flow->insns[block->last];
+	bool adjacent = block->last + 1 < flow->insn_count && !last[1].entry &&
+		last[1].address == last->address + last->length;
+	struct cp_error *error = NULL;
+
+	if (last->kind == CP_FLOW_BRANCH || last->kind == CP_FLOW_JUMP)
+		error = link_blocks(flow, b, cp_flow_insn_at(flow, last->target));
+	if (!error && last->kind != CP_FLOW_JUMP && last->kind != CP_FLOW_END && adjacent)
+		error = link_blocks(flow, b, block->last + 1);
+	return error;
+}
+
+/* A block that nothing leads to, though it is neither where a range begins nor padding. */
+static bool is_orphan(const struct cp_code *code, const struct cp_flow *flow, const struct cp_flow_block *block)
+{
+	ZydisDecodedInstruction insn;
+
+	if (block->predecessor_count || !cp_flow_follows(flow, block->first))
+		return false;
+	for (size_t i = block->first; i <= block->last; i++) {
+		if (!cp_decode(code, flow->insns[i].part, flow->insns[i].address, &insn, NULL) ||
+			(insn.mnemonic != ZYDIS_MNEMONIC_NOP && insn.mnemonic != ZYDIS_MNEMONIC_INT3))
+			return true;
+	}
+	return false;
+}
+
+/* A jump within the function whose table was not understood leads to every block that nothing else leads to. */
+static struct cp_error *link_orphans(const struct cp_code *code, struct cp_flow *flow)
+{
+	size_t *orphans = NULL, count = 0, budget = MAX_WAYS;
+	struct cp_error *error = NULL;
+	bool looked = false;
+
+	for (size_t b = 0; b < flow->block_count && !error && !flow->guessed; b++) {
+		size_t last = flow->blocks[b].last;
+
+		if (!cp_jump_is_indirect(&flow->insns[last]) || flow->blocks[b].successor_count || cp_jump_is_tail_call(code, flow, last))
+			continue;
+		orphans = looked ? orphans : calloc(flow->block_count, sizeof(*orphans));
+		for (size_t o = 0; o < flow->block_count && orphans && !looked; o++) {
+			if (is_orphan(code, flow, &flow->blocks[o]))
+				orphans[count++] = flow->blocks[o].first;
+		}
+		looked = true;
+		error = orphans ? NULL : &cp_error_no_memory;
+		for (size_t o = 0; o < count && budget && !error; o++, budget--)
+			error = link_blocks(flow, b, orphans[o]);
+	}
+	free(orphans);
+	return error;
+}
+
+static struct cp_error *make_blocks(const struct cp_code *code, struct cp_flow *flow)
+{
+	struct cp_error *error = NULL;
+	size_t in = 0, out = 0, b = 0;
 
 	for (size_t i = 0; i < flow->insn_count; i++)
 		flow->block_count += flow->insns[i].leader;
 	flow->blocks = calloc(flow->block_count + 1, sizeof(*flow->blocks));
-	flow->predecessors = calloc(2 * flow->block_count + 1, sizeof(*flow->predecessors));
-	if (!flow->blocks || !flow->predecessors)
+	if (!flow->blocks)
 		return &cp_error_no_memory;
 	for (size_t i = 0; i < flow->insn_count; i++) {
 		if (flow->insns[i].leader)
@@ -265,30 +331,30 @@ static struct cp_error *make_blocks(struct cp_flow *flow)
 		flow->insns[i].block = b - 1;
 		flow->blocks[b - 1].last = i;
 	}
+	for (b = 0; b < flow->block_count && !error; b++)
+		error = link_direct(flow, b);
+	for (size_t w = 0; w < flow->way_count && !error; w++)
+		error = link_blocks(flow, flow->insns[flow->ways[w].from].block, flow->ways[w].to);
+	if (!error)
+		error = link_orphans(code, flow);
+	if (error)
+		return error;
+	flow->predecessors = calloc(flow->edge_count + 1, sizeof(*flow->predecessors));
+	flow->successors = calloc(flow->edge_count + 1, sizeof(*flow->successors));
+	if (!flow->predecessors || !flow->successors)
+		return &cp_error_no_memory;
 	for (b = 0; b < flow->block_count; b++) {
-		struct cp_flow_block *block = &flow->blocks[b];
-		const struct cp_flow_insn *last = &flow->insns[block->last];
-		bool adjacent = block->last + 1 < flow->insn_count && !last[1].entry &&
-			last[1].address == last->address + last->length;
-
-		if (last->kind == CP_FLOW_BRANCH || last->kind == CP_FLOW_JUMP)
-			add_successor(flow, block, cp_flow_insn_at(flow, last->target));
-		if (last->kind != CP_FLOW_JUMP && last->kind != CP_FLOW_END && adjacent)
-			add_successor(flow, block, block->last + 1);
-		for (int s = 0; s < block->successor_count; s++)
-			flow->blocks[block->successors[s]].predecessor_count++;
+		flow->blocks[b].first_predecessor = in;
+		flow->blocks[b].first_successor = out;
+		in += flow->blocks[b].predecessor_count;
+		out += flow->blocks[b].successor_count;
+		flow->blocks[b].predecessor_count = flow->blocks[b].successor_count = 0;
 	}
-	for (b = 0; b < flow->block_count; b++) {
-		flow->blocks[b].first_predecessor = edges;
-		edges += flow->blocks[b].predecessor_count;
-		flow->blocks[b].predecessor_count = 0;
-	}
-	for (b = 0; b < flow->block_count; b++) {
-		for (int s = 0; s < flow->blocks[b].successor_count; s++) {
-			struct cp_flow_block *to = &flow->blocks[flow->blocks[b].successors[s]];
+	for (size_t e = 0; e < flow->edge_count; e++) {
+		struct cp_flow_block *from = &flow->blocks[flow->edges[e].from], *to = &flow->blocks[flow->edges[e].to];
 
-			flow->predecessors[to->first_predecessor + to->predecessor_count++] = b;
-		}
+		flow->predecessors[to->first_predecessor + to->predecessor_count++] = flow->edges[e].from;
+		flow->successors[from->first_successor + from->successor_count++] = flow->edges[e].to;
 	}
 	return NULL;
 }
@@ -317,8 +383,11 @@ struct cp_error *cp_flow_build(struct cp_program *program, const struct cp_code 
 			break;
 		ranges.items[0].start++;
 	}
-	find_leaders(code, ret);
-	return make_blocks(ret);
+	error = cp_jumps_read(code, ret);
+	if (error)
+		return error;
+	error = find_leaders(program, code, ret);
+	return error ? error : make_blocks(code, ret);
 }
 
 void cp_flow_deinit(struct cp_flow *flow)
@@ -326,5 +395,8 @@ void cp_flow_deinit(struct cp_flow *flow)
 	free(flow->insns);
 	free(flow->blocks);
 	free(flow->predecessors);
+	free(flow->successors);
+	free(flow->edges);
+	free(flow->ways);
 	memset(flow, 0, sizeof(*flow));
 }

@@ -18,9 +18,12 @@ struct cp_flow_insn {
 
 struct cp_flow_block {
 	size_t first, last;		/* instructions */
-	size_t successors[2];
-	int successor_count;
+	size_t first_successor, successor_count;	/* in successors[] */
 	size_t first_predecessor, predecessor_count;	/* in predecessors[] */
+};
+
+struct cp_flow_edge {
+	size_t from, to;
 };
 
 struct cp_flow {
@@ -28,11 +31,18 @@ struct cp_flow {
 	size_t insn_count;
 	struct cp_flow_block *blocks;
 	size_t block_count;
-	size_t *predecessors;
+	size_t *predecessors, *successors;	/* blocks */
+	struct cp_flow_edge *edges;	/* between blocks */
+	size_t edge_count;
+	struct cp_flow_edge *ways;	/* between instructions: where the tables of indirect jumps lead, jump by jump */
+	size_t way_count;
 	bool guessed;			/* no symbol and no DWARF bounds the function: neighbours are in here too */
 };
 
 #define CP_FLOW_NONE ((size_t)-1)
+
+/* Larger functions are generated tables, and a hostile symbol may claim the whole file. */
+#define CP_LARGEST_FUNCTION ((uint64_t)1 << 20)
 
 /* The function around the address. *ret is the caller's until cp_flow_deinit(), also when it is empty. */
 struct cp_error *cp_flow_build(struct cp_program *program, const struct cp_code *code, uint64_t address,
@@ -41,5 +51,14 @@ void cp_flow_deinit(struct cp_flow *flow);
 
 /* Index of the instruction that begins at the address, or CP_FLOW_NONE. */
 size_t cp_flow_insn_at(const struct cp_flow *flow, uint64_t address);
+
+/* Does the instruction lie right behind the one before it? */
+bool cp_flow_follows(const struct cp_flow *flow, size_t insn);
+
+/* Length, kind and target of what was decoded. */
+void cp_flow_classify(const struct cp_code *code, struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands);
+
+struct cp_error *cp_flow_add_edge(struct cp_flow_edge **edges, size_t *count, size_t from, size_t to);
 
 #endif

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <dwarf.h>
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +16,16 @@
 /* An instruction that refers to a string. */
 struct reference {
 	const struct cp_string *string;
-	uint64_t address;
+	uint64_t address, pointer;
+	uint64_t length;		/* the word behind the one in data that holds the pointer; 0 none */
+	bool counted;			/* the string is one of those that do not end with a NUL */
 };
+
+/* In C, linkers keep a string that others end with as the end of one of these: more ends than this are strings apart. */
+#define MAX_TAILS 8
+
+/* How far behind the load of a string's address that of its length may be. */
+#define LENGTH_REACH 4
 
 struct search {
 	struct cp_program *program;
@@ -37,9 +47,9 @@ static const struct cp_string *string_at(const struct search *s, uint64_t addres
 	return span ? &s->strings[span - s->scan.spans] : NULL;
 }
 
-/* The string whose address the instruction loads, pushes or stores; NULL when it does not. */
+/* The string whose address the instruction loads, pushes or stores; NULL when it does not. *pointer is the address. */
 static const struct cp_string *string_of(const struct search *s, uint64_t address, const ZydisDecodedInstruction *insn,
-	const ZydisDecodedOperand *operands)
+	const ZydisDecodedOperand *operands, uint64_t *pointer)
 {
 	const struct cp_string *string;
 
@@ -50,7 +60,7 @@ static const struct cp_string *string_of(const struct search *s, uint64_t addres
 		if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
 			(insn->mnemonic == ZYDIS_MNEMONIC_MOV || insn->mnemonic == ZYDIS_MNEMONIC_PUSH)) {
 			target = op->imm.is_signed ? (ZyanU64)op->imm.value.s : op->imm.value.u;
-			string = string_at(s, cp_code_wrap(s->code, target));
+			string = string_at(s, *pointer = cp_code_wrap(s->code, target));
 			if (string)
 				return string;
 		}
@@ -58,7 +68,7 @@ static const struct cp_string *string_of(const struct search *s, uint64_t addres
 			op->mem.index == ZYDIS_REGISTER_NONE &&
 			(op->mem.base == ZYDIS_REGISTER_NONE || op->mem.base == ZYDIS_REGISTER_RIP) &&
 			ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(insn, op, address, &target))) {
-			string = string_at(s, cp_code_wrap(s->code, target));
+			string = string_at(s, *pointer = cp_code_wrap(s->code, target));
 			if (string)
 				return string;
 		}
@@ -83,24 +93,39 @@ static struct cp_error *add_check(void *context, const struct cp_check *check)
 	return NULL;
 }
 
-static struct cp_error *add_reference(struct search *s, uint64_t address, const struct cp_string *string)
+static struct cp_error *add_reference(struct search *s, uint64_t address, const struct cp_string *string,
+	uint64_t pointer, uint64_t length)
 {
 	struct reference *references = cp_grow(s->references, s->reference_count, sizeof(*references));
 
 	if (!references)
 		return &cp_error_no_memory;
 	s->references = references;
-	references[s->reference_count++] = (struct reference){ string, address };
+	references[s->reference_count++] = (struct reference){ string, address, pointer, length, false };
 	return NULL;
 }
 
+/* The nearest start to the text first. */
 static int compare_references(const void *left, const void *right)
 {
 	const struct reference *a = left, *b = right;
 
 	if (a->string != b->string)
 		return a->string < b->string ? -1 : 1;
+	if (a->pointer != b->pointer)
+		return a->pointer > b->pointer ? -1 : 1;
 	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+/* What a pointer into the string prints; strings of languages that count characters have no other end than the text's. */
+static const char *message_of(struct search *s, const struct reference *reference)
+{
+	const struct cp_string *string = reference->string;
+	const char *from = string->text + (reference->pointer - string->start);
+
+	if (!reference->counted)
+		return from;
+	return cp_arena_printf(&s->records->arena, "%.*s", (int)(string->end - reference->pointer), from);
 }
 
 /* The records of one reference; `places` are those of the same string. */
@@ -115,7 +140,9 @@ static struct cp_error *add_message(struct search *s, const struct reference *re
 
 	if (!details)
 		return &cp_error_no_memory;
-	details->message = reference->string->text;
+	details->message = message_of(s, reference);
+	if (!details->message)
+		return &cp_error_no_memory;
 	error = cp_places_fill(s->program, s->where, s->records, first);
 	if (error || s->records->count == first)
 		return error;
@@ -137,20 +164,126 @@ static size_t drop_doubles(struct reference *references, size_t count)
 	return kept;
 }
 
+/* Is the code of a language whose strings have a length, and lie one behind the other without a NUL in between? */
+static struct cp_error *counts_characters(struct cp_program *program, uint64_t address, bool *ret)
+{
+	struct cp_dw_unit *unit = NULL;
+	struct cp_error *error = cp_program_need_dwarf(program);
+
+	*ret = false;
+	if (!error && program->dwarf)
+		error = cp_unit_of_address(&program->addresses, address, &unit);
+	if (!error && unit)
+		error = cp_unit_root(unit);
+	if (error || !unit)
+		return error;
+	switch (unit->language) {
+	case DW_LANG_Ada83:
+	case DW_LANG_Ada95:
+	case DW_LANG_D:
+	case DW_LANG_Fortran77:
+	case DW_LANG_Fortran90:
+	case DW_LANG_Fortran95:
+	case DW_LANG_Fortran03:
+	case DW_LANG_Fortran08:
+	case DW_LANG_Go:
+	case DW_LANG_Modula2:
+	case DW_LANG_Modula3:
+	case DW_LANG_Pascal83:
+	case DW_LANG_Rust:
+	case DW_LANG_Swift:
+		*ret = true;
+		break;
+	default:		/* zig says that it is C */
+		*ret = unit->producer && !strncmp(unit->producer, "zig", 3);
+	}
+	return NULL;
+}
+
+/* Is the string too short to reach the text, by the length that is loaded behind its address or lies behind it? */
+static bool is_too_short(const struct search *s, const struct reference *reference)
+{
+	uint64_t wanted = reference->string->end - reference->pointer, length = reference->length, at = reference->address;
+	struct cp_region region;
+
+	if (reference->pointer == reference->string->place || !cp_region_at(s->code, at, &region))
+		return false;
+	for (int i = 0; i <= LENGTH_REACH && !length; i++) {
+		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+		ZydisDecodedInstruction insn;
+
+		if (!cp_decode(s->code, region.part, at, &insn, operands))
+			return false;
+		if (i && insn.mnemonic == ZYDIS_MNEMONIC_MOV && operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			length = operands[1].imm.value.u;
+		at += insn.length;
+	}
+	return length && length < wanted;
+}
+
+/*
+ * Of references to one run of text that may be many strings, the ones to the nearest start at or below the text: where
+ * too many starts are referred to for one string, and where the code's language counts characters.
+ */
+static struct cp_error *drop_neighbours(struct search *s, size_t first, size_t end, size_t *kept)
+{
+	uint64_t nearest = s->references[first].pointer;
+	struct cp_error *error = NULL;
+	size_t starts = 1;
+
+	for (size_t i = first + 1; i < end; i++)
+		starts += s->references[i].pointer != s->references[i - 1].pointer;
+	for (size_t i = first; i < end && !error; i++) {
+		struct reference reference = s->references[i];
+
+		reference.counted = starts > MAX_TAILS;
+		if (!reference.counted)
+			error = counts_characters(s->program, reference.address, &reference.counted);
+		if (!reference.counted || (reference.pointer == nearest && !is_too_short(s, &reference)))
+			s->references[(*kept)++] = reference;
+	}
+	return error;
+}
+
+/* The end of the references to the same string as the one at `first`. */
+static size_t same_string(const struct search *s, size_t first)
+{
+	size_t end = first;
+
+	while (end < s->reference_count && s->references[end].string == s->references[first].string)
+		end++;
+	return end;
+}
+
+/* Those that matter, sorted, each once. */
+static struct cp_error *tidy_references(struct search *s)
+{
+	struct cp_error *error = NULL;
+	size_t kept = 0;
+
+	if (s->reference_count)
+		qsort(s->references, s->reference_count, sizeof(*s->references), compare_references);
+	s->reference_count = drop_doubles(s->references, s->reference_count);
+	for (size_t first = 0, end; first < s->reference_count && !error; first = end) {
+		end = same_string(s, first);
+		error = drop_neighbours(s, first, end, &kept);
+	}
+	s->reference_count = kept;
+	return error;
+}
+
 static struct cp_error *add_messages(struct search *s)
 {
+	struct cp_error *error = tidy_references(s);
 	size_t n = s->reference_count;
-	uint64_t *places = calloc(n ? n : 1, sizeof(*places));
-	struct cp_error *error = places ? NULL : &cp_error_no_memory;
+	uint64_t *places = error ? NULL : calloc(n ? n : 1, sizeof(*places));
 
-	if (n)
-		qsort(s->references, n, sizeof(*s->references), compare_references);
-	n = drop_doubles(s->references, n);
-	for (size_t i = 0; i < n && !error; i++)
+	if (!places)
+		return error ? error : &cp_error_no_memory;
+	for (size_t i = 0; i < n; i++)
 		places[i] = s->references[i].address;
 	for (size_t first = 0, end; first < n && !error; first = end) {
-		for (end = first + 1; end < n && s->references[end].string == s->references[first].string;)
-			end++;
+		end = same_string(s, first);
 		for (size_t i = first; i < end && !error; i++)
 			error = add_message(s, &s->references[i], places + first, end - first);
 	}
@@ -164,17 +297,22 @@ static struct cp_error *visit(void *context, const struct cp_code_part *part, ui
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	const struct cp_string *string = NULL;
+	uint64_t pointer;
 
 	if (cp_decode(s->code, part, address, &insn, operands))
-		string = string_of(s, address, &insn, operands);
-	return string ? add_reference(s, address, string) : NULL;
+		string = string_of(s, address, &insn, operands, &pointer);
+	return string ? add_reference(s, address, string, pointer, 0) : NULL;
 }
 
-static struct cp_error *add_pointer(void *context, uint64_t address, const struct cp_scan_span *span)
+static struct cp_error *add_pointer(void *context, uint64_t address, uint64_t word, uint64_t pointer)
 {
 	struct search *s = context;
+	const struct cp_image *image = s->program->image;
+	uint64_t available = 0, size = image->elf_class == ELFCLASS64 ? 8 : 4;
+	const uint8_t *behind = cp_image_at(image, word + size, &available);
 
-	return add_reference(s, address, &s->strings[span - s->scan.spans]);
+	return add_reference(s, address, string_at(s, pointer), pointer,
+		!behind || available < size ? 0 : size == 8 ? cp_read64(behind) : cp_read32(behind));
 }
 
 /* The code that loads the strings' addresses. */

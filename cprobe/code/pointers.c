@@ -17,7 +17,7 @@
 struct word {
 	uint64_t address;	/* of the word */
 	uint64_t first;		/* address of the variable that it is in; of the word where no symbol says it */
-	const struct cp_scan_span *span;
+	uint64_t pointer;	/* what it holds */
 };
 
 struct search {
@@ -27,7 +27,7 @@ struct search {
 	size_t word_count;
 	unsigned int word_size;		/* bytes */
 	size_t budget;			/* of words and bytes looked at; what compilers make needs a thousandth */
-	struct cp_error *(*found)(void *context, uint64_t address, const struct cp_scan_span *span);
+	struct cp_error *(*found)(void *context, uint64_t address, uint64_t word, uint64_t pointer);
 	void *context;
 };
 
@@ -38,11 +38,11 @@ struct base {
 	uint64_t stride;		/* plus any multiple of it; 0: none */
 };
 
-static struct cp_error *add_word(struct search *s, uint64_t address, const struct cp_scan_span *span)
+static struct cp_error *add_word(struct search *s, uint64_t address, uint64_t pointer)
 {
 	const struct cp_symbol *symbol = cp_symbols_at(&s->code->program->symbols, address, false);
 	struct word *words = cp_grow(s->words, s->word_count, sizeof(*words));
-	struct word word = { address, address, span };
+	struct word word = { address, address, pointer };
 
 	if (!words)
 		return &cp_error_no_memory;
@@ -61,30 +61,42 @@ static struct cp_error *search_data(struct search *s, const uint8_t *bytes, uint
 
 	for (uint64_t at = -address % s->word_size; at < size && size - at >= s->word_size && !error; at += s->word_size) {
 		uint64_t value = s->word_size == 8 ? cp_read64(bytes + at) : cp_read32(bytes + at);
-		const struct cp_scan_span *span = value - low <= reach ? cp_scan_span_at(scan, value) : NULL;
 
-		if (span)
-			error = add_word(s, address + at, span);
+		if (value - low <= reach && cp_scan_span_at(scan, value))
+			error = add_word(s, address + at, value);
 	}
 	return error;
+}
+
+/* Small kernels link their data into .text: does it hold objects, or any of the addresses? */
+static bool is_data_in_code(const struct search *s)
+{
+	struct cp_region region;
+
+	for (size_t i = 0; i < s->addresses->span_count; i++) {
+		if (cp_region_at(s->code, s->addresses->spans[i].first, &region))
+			return true;
+	}
+	return s->code->has_data;
 }
 
 static struct cp_error *find_words(struct search *s)
 {
 	const struct cp_image *image = s->code->program->image;
+	bool all = is_data_in_code(s);
 	struct cp_error *error = NULL;
 
 	for (size_t i = 1; i < image->section_count && !error; i++) {
 		const struct cp_section *section = &image->sections[i];
 
-		if ((section->flags & (SHF_ALLOC | SHF_EXECINSTR | SHF_COMPRESSED)) == SHF_ALLOC &&
+		if ((section->flags & (SHF_ALLOC | SHF_COMPRESSED)) == SHF_ALLOC && (all || !(section->flags & SHF_EXECINSTR)) &&
 			section->type == SHT_PROGBITS && strncmp(section->name, ".BTF", 4) && strncmp(section->name, ".orc_", 5))
 			error = search_data(s, cp_section_bytes(image, section), section->size, section->address);
 	}
 	for (size_t i = 0; i < image->segment_count && !error && !image->section_count; i++) {
 		const struct cp_segment *segment = &image->segments[i];
 
-		if (segment->type == PT_LOAD && !(segment->flags & PF_X))
+		if (segment->type == PT_LOAD && (all || !(segment->flags & PF_X)))
 			error = search_data(s, image->data + segment->offset, segment->filesz, segment->vaddr);
 	}
 	return error;
@@ -111,7 +123,7 @@ static struct cp_error *report(struct search *s, uint64_t load, uint64_t first, 
 		if (offset && (!stride || offset >= LARGEST_TABLE))
 			break;
 		if (!offset || (first >= word->first && offset % stride == 0))
-			error = s->found(s->context, load, word->span);
+			error = s->found(s->context, load, word->address, word->pointer);
 	}
 	return error;
 }
@@ -130,17 +142,6 @@ static const ZydisDecodedOperand *loaded(const struct search *s, const ZydisDeco
 		operands[source].mem.segment == ZYDIS_REGISTER_FS)
 		return NULL;
 	return &operands[source];
-}
-
-static bool writes(const struct search *s, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands,
-	ZydisRegister reg)
-{
-	for (int i = 0; i < insn->operand_count; i++) {
-		if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER && (operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-			cp_widest(s->code, operands[i].reg.value) == reg)
-			return true;
-	}
-	return false;
 }
 
 /* What the instruction makes is a multiple of that: `shl reg, 4`, `imul reg, x, 24`, `lea reg, [x*8]`. 0: of nothing. */
@@ -179,7 +180,7 @@ static uint64_t stride_of(struct search *s, const struct cp_code_part *part, uin
 		if (!cp_decode(s->code, part, at, &insn, operands) || insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
 			insn.meta.category == ZYDIS_CATEGORY_RET || insn.meta.category == ZYDIS_CATEGORY_CALL)
 			stride = 0;
-		else if (writes(s, &insn, operands, reg))
+		else if (cp_writes_register(s->code, &insn, operands, reg))
 			stride = multiple(&insn, operands);
 		at += insn.length;
 	}
@@ -243,7 +244,7 @@ static struct cp_error *follow(struct search *s, const struct cp_code_part *part
 			operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && operands[1].imm.value.s > 0 &&
 			cp_widest(s->code, operands[0].reg.value) == base->reg)
 			return report(s, load, first, operands[1].imm.value.u);
-		if (writes(s, &insn, operands, base->reg) || insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
+		if (cp_writes_register(s->code, &insn, operands, base->reg) || insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
 			insn.meta.category == ZYDIS_CATEGORY_RET ||
 			(insn.meta.category == ZYDIS_CATEGORY_CALL && !kept_over_calls(base->reg)))
 			return NULL;
@@ -332,7 +333,7 @@ static size_t make_spans(const struct search *s, struct cp_scan_span *spans)
 }
 
 struct cp_error *cp_pointers_find(const struct cp_code *code, const struct cp_scan *addresses,
-	struct cp_error *(*found)(void *context, uint64_t address, const struct cp_scan_span *span), void *context)
+	struct cp_error *(*found)(void *context, uint64_t address, uint64_t word, uint64_t pointer), void *context)
 {
 	struct search s = { .code = code, .addresses = addresses, .found = found, .context = context, .budget = LARGEST_WORK,
 		.word_size = code->program->image->elf_class == ELFCLASS64 ? 8 : 4 };

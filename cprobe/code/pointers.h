@@ -7,9 +7,10 @@
 
 /*
  * Call `found` for each instruction that certainly can load a word of data that holds an address in one of the spans:
- * it reads that very word, or an element of the table, by a symbol, that the word is in. Its error ends the search.
+ * it reads that very word, or an element of the table, by a symbol, that the word is in. `word` is its address,
+ * `pointer` what it holds. Its error ends the search.
  */
 struct cp_error *cp_pointers_find(const struct cp_code *code, const struct cp_scan *addresses,
-	struct cp_error *(*found)(void *context, uint64_t address, const struct cp_scan_span *span), void *context);
+	struct cp_error *(*found)(void *context, uint64_t address, uint64_t word, uint64_t pointer), void *context);
 
 #endif

@@ -180,7 +180,7 @@ static struct cp_error *add_hit(struct piece *piece, uint64_t address)
 static struct cp_error *scan_region(const struct job *job, struct piece *piece, const struct cp_code_part *view,
 	const struct cp_region *region, uint64_t *next)
 {
-	uint64_t address = region->start, base = region->part->address;
+	uint64_t address = region->data ? region->end : region->start, base = region->part->address;
 
 	while (address < region->end && base + *next < region->end) {
 		ZydisDecodedInstruction insn;
@@ -197,8 +197,8 @@ static struct cp_error *scan_region(const struct job *job, struct piece *piece, 
 		}
 		address += insn.length;
 	}
-	/* An instruction that runs over the region's end may have passed candidates of the next one. */
-	if (base + *next >= region->end && address > region->end)
+	/* An instruction that runs over the region's end may have passed candidates of the next one, and data holds none. */
+	if (region->data || (base + *next >= region->end && address > region->end))
 		*next = cp_scan_next(job->scan, view, region->end - base);
 	return NULL;
 }

@@ -28,17 +28,6 @@ static bool writes(const ZydisDecodedOperand *op)
 	return op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
 }
 
-static bool writes_register(const struct cp_code *code, const ZydisDecodedInstruction *insn,
-	const ZydisDecodedOperand *operands, ZydisRegister reg)
-{
-	for (int i = 0; i < insn->operand_count; i++) {
-		if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER && writes(&operands[i]) &&
-			cp_widest(code, operands[i].reg.value) == reg)
-			return true;
-	}
-	return false;
-}
-
 static void need_register(const struct cp_code *code, struct cp_trace_need *need, ZydisRegister reg)
 {
 	reg = cp_widest(code, reg);
@@ -46,6 +35,17 @@ static void need_register(const struct cp_code *code, struct cp_trace_need *need
 		need->registers[reg] = true;
 		need->register_count++;
 	}
+}
+
+/* What an address is made of. False: of constants, or of a place on the stack. */
+static bool need_address(const struct cp_code *code, struct cp_trace_need *need, const ZydisDecodedOperand *op)
+{
+	size_t before = need->register_count;
+
+	if (!is_stack(cp_widest(code, op->mem.base)))
+		need_register(code, need, op->mem.base);
+	need_register(code, need, op->mem.index);
+	return need->register_count != before;
 }
 
 static void drop_register(struct cp_trace_need *need, ZydisRegister reg)
@@ -87,6 +87,13 @@ static bool makes_zero(const ZydisDecodedInstruction *insn, const ZydisDecodedOp
 	return (insn->mnemonic == ZYDIS_MNEMONIC_XOR || insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
 		operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		operands[0].reg.value == operands[1].reg.value;
+}
+
+/* `lea rax, [ADDRESS]` */
+static bool is_address(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_LEA && operands[1].mem.index == ZYDIS_REGISTER_NONE &&
+		(operands[1].mem.base == ZYDIS_REGISTER_NONE || operands[1].mem.base == ZYDIS_REGISTER_RIP);
 }
 
 /* A memory operand of a register and an offset only, in the flat address space. */
@@ -177,7 +184,7 @@ static bool call_keeps(const struct cp_trace *t, uint64_t function, ZydisRegiste
 			return true;
 		if (!cp_decode(t->code, region.part, address, &insn, operands) ||
 			insn.meta.category == ZYDIS_CATEGORY_CALL || insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
-			writes_register(t->code, &insn, operands, reg))
+			cp_writes_register(t->code, &insn, operands, reg))
 			return false;
 		straight &= insn.meta.category != ZYDIS_CATEGORY_COND_BR;
 		if (insn.meta.category == ZYDIS_CATEGORY_RET && (straight || !size))
@@ -218,7 +225,7 @@ static void feed_pointer(const struct cp_trace *t, const struct cp_flow_insn *at
 	struct cp_trace_place place = need->pointer;
 	ZyanU64 address;
 
-	if (place.base == ZYDIS_REGISTER_NONE || !writes_register(t->code, insn, operands, place.base))
+	if (place.base == ZYDIS_REGISTER_NONE || !cp_writes_register(t->code, insn, operands, place.base))
 		return;
 	need->pointer.base = ZYDIS_REGISTER_NONE;
 	if (insn->mnemonic == ZYDIS_MNEMONIC_MOV && operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
@@ -293,6 +300,8 @@ static void feed(const struct cp_trace *t, const struct cp_flow_insn *at, struct
 		const ZydisDecodedOperand *op = &operands[i];
 		struct cp_trace_place place;
 
+		if (insn.mnemonic == ZYDIS_MNEMONIC_LEA && i == 1)
+			constant = !need_address(t->code, need, op);
 		if (!reads(op))
 			continue;
 		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_general(op->reg.value) && !makes_zero(&insn, operands)) {
@@ -302,11 +311,12 @@ static void feed(const struct cp_trace *t, const struct cp_flow_insn *at, struct
 			constant = false;
 			if (is_place(t->code, op, &place) && is_stack(place.base))
 				need_slot(need, &place);
-			else
+			else if (!need->table || !need_address(t->code, need, op))
 				take_load(t, at, &insn, op, need, check);
+			need->table &= is_place(t->code, op, &place) && is_stack(place.base);
 		}
 	}
-	if (constant && insn.mnemonic != ZYDIS_MNEMONIC_MOV && !makes_zero(&insn, operands)) {
+	if (constant && insn.mnemonic != ZYDIS_MNEMONIC_MOV && !is_address(&insn, operands) && !makes_zero(&insn, operands)) {
 		need->loaded = true;	/* rdtsc, cpuid, in: the CPU answers */
 		constant = false;
 	}
@@ -325,6 +335,12 @@ struct cp_trace_need cp_trace_branch(const struct cp_trace *trace, size_t branch
 		return need;
 	if (insn.cpu_flags)
 		need.flags = insn.cpu_flags->tested;
+	if (at->kind == CP_FLOW_JUMP) {
+		need.table = operands[0].type != ZYDIS_OPERAND_TYPE_MEMORY || !need_address(trace->code, &need, &operands[0]);
+		if (operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
+			need_register(trace->code, &need, operands[0].reg.value);
+		return need;
+	}
 	for (int i = 0; i < insn.operand_count; i++) {		/* jrcxz, loop; cmov's operands are what it chooses from */
 		if (!need.flags && operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
 			need_register(trace->code, &need, operands[i].reg.value);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From a conditional branch back to what decides it: by registers, flags and stack slots to the loads behind them. */
+/*
+ * From a conditional branch, or the jump of a switch, back to what decides it: by registers, flags and stack slots to
+ * the loads behind them.
+ */
 #ifndef CPROBE_TRACE_H
 #define CPROBE_TRACE_H
 
@@ -22,6 +25,7 @@ struct cp_trace_need {
 	struct cp_trace_place slots[CP_TRACE_SLOTS];	/* on the stack: the value is what was stored there last */
 	struct cp_trace_place pointer;	/* the check reads here: what is the address? Never moves the check */
 	unsigned int pointer_size;	/* bytes that it reads there */
+	bool table;			/* a switch: not what is read from its table is wanted, but what chose the entry */
 	bool loaded;			/* something was read: a variable, an argument, what a call or the CPU answered */
 };
 

@@ -40,7 +40,7 @@ static size_t decode_all(const struct cp_code *code, const char *const *list, co
 
 		for (uint64_t start = part->address; start < part->address + part->size; start = region.end) {
 			cp_region_of(code, part, start, &region);
-			for (uint64_t at = region.start; at < region.end;) {
+			for (uint64_t at = region.data ? region.end : region.start; at < region.end;) {
 				ZydisDecodedInstruction insn;
 
 				if (cp_decode(code, part, at, &insn, NULL) && is_wanted(list, insn.mnemonic)) {

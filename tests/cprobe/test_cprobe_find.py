@@ -393,3 +393,116 @@ def test_sites_of_much_code_are_objdumps(probe: Cprobe, build_elf: Build) -> Non
             subprocess.run(["strip", kernel], check=True)
         sites = {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", "cpuid,rdtsc")}
         assert len(sites) > 4000 and sites == objdump_sites(kernel, {"cpuid", "rdtsc"})
+
+
+DATA_IN_TEXT = """
+.text
+.globl _start
+.type _start, @function
+_start: hlt
+ ret
+.size _start, . - _start
+.type sized, @object
+sized: .byte 0xf4, 0xf4, 0x0f, 0xa2
+.size sized, 2
+after: cli
+.type unsized, @object
+unsized: .byte 0xf4, 0xfa
+label: sti
+.type table, @object
+table: .byte 0xf4, 0xfa
+inner: hlt
+.size table, 4
+.type both, @object
+both:
+.type function, @function
+function: hlt
+ call middle
+ hlt
+.type middle, @object
+middle: .byte 0xf4
+.size middle, 1
+end: hlt
+"""
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("flags", [["-c"], ["-no-pie", "-nostdlib", "-static"], ["-m32", "-no-pie", "-nostdlib"]])
+def test_data_objects_in_code_are_no_code(probe: Cprobe, build_elf: Build, flags: list[str], split: bool) -> None:
+    kernel = build_elf({"a.S": DATA_IN_TEXT}, flags, kernel=False)
+    expected = objdump_sites(kernel, {"hlt", "cli", "sti", "cpuid"})
+    assert len(expected) == 7
+    if split:
+        split_off(kernel)
+    assert {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", "hlt,cli,sti,cpuid")} == expected
+    whole = build_elf({"a.S": DATA_IN_TEXT}, flags, kernel=False, name="whole")
+    assert {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", "nop,ret,call,hlt,cli,sti,cpuid")} \
+        == objdump_sites(whole, {"hlt", "cli", "sti", "cpuid", "ret", "call", "nop"})
+
+
+def split_off(kernel: Path) -> None:
+    """Move the symbols to a debug file, in which sections have other numbers."""
+    debug = kernel.with_suffix(".debug")
+    subprocess.run(["objcopy", "--only-keep-debug", "--add-section", f".first={__file__}", kernel, debug], check=True)
+    subprocess.run(["strip", kernel], check=True)
+    subprocess.run(["objcopy", "-R", ".comment", "-R", ".note.gnu.property", f"--add-gnu-debuglink={debug}", kernel],
+                   check=True)
+
+
+ABSOLUTE = """
+.text
+.globl _start
+.type _start, @function
+_start: mov $0xf4a20ff4, %eax
+ mov $0x310f0000, %ebx
+ cpuid
+ hlt
+.size _start, . - _start
+.globl stack_size, heap_pages
+.set stack_size, _start_address + 1
+.set heap_pages, _start_address + 8
+.data
+.globl variable
+variable: .long 0
+"""
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_symbols_of_no_section_cut_no_instruction(probe: Cprobe, build_elf: Build, split: bool) -> None:
+    flags = ["-no-pie", "-nostdlib", "-static", "-Wl,-Ttext=0x401000", "-Wl,--defsym=_start_address=0x401000",
+             "-Wl,--defsym=inside=variable-0x10000000"]
+    kernel = build_elf({"a.S": ABSOLUTE.replace("_start_address", "0x401000")}, flags, kernel=False)
+    assert nm(kernel)["stack_size"] == nm(kernel)["_start"] + 1
+    expected = objdump_sites(kernel, {"cpuid", "hlt", "rdtsc"})
+    if split:
+        split_off(kernel)
+    records = probe.records("find", kernel, "--insn", "cpuid,hlt,rdtsc")
+    assert {int(r["address"], 16) for r in records} == expected and len(expected) == 2
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+@pytest.mark.parametrize("compiler,level", [("gcc", "-O0"), ("gcc", "-O2"), ("clang", "-O0"), ("clang", "-O2")])
+def test_everything_linked_into_text(probe: Cprobe, build_elf: Build, compiler: str, level: str,
+                                     stripped: bool) -> None:
+    """Small kernels' linker scripts put .rodata and .data into .text: tables are no code, pointers are in code."""
+    source = """
+const unsigned char sbox[64] = { 0xf4, 0xec, 0xed, 0x0f, 0xa2, 0x0f, 0x31, 0xf4, [40] = 0xf4, 0xfa, [60] = 0x0f, 0x32 };
+const char *const names[] = { "table alpha", "table beta" };
+int sink;
+__attribute__((noinline)) void say(const char *t) { sink = *t; }
+__attribute__((noinline)) int work(int i) { say(names[i]); return sbox[i & 63]; }
+void _start(void) { work(1); __asm__("hlt"); }
+"""
+    script = "SECTIONS { . = 0x100000; .text : { *(.text*) *(.rodata*) *(.data*) *(.bss*) *(COMMON) } " \
+        "/DISCARD/ : { *(.eh_frame*) *(.note*) *(.comment) } }"
+    kernel = build_elf({"a.c": source, "a.ld": script}, [level, "-Wl,-T,a.ld", "-Wl,--build-id=none"], compiler)
+    mnemonics = {"hlt", "in", "cpuid", "rdtsc", "cli", "rdmsr"}
+    expected = objdump_sites(kernel, mnemonics)
+    assert len(expected) == 1
+    if stripped:
+        subprocess.run(["strip", kernel], check=True)
+    else:
+        assert {int(r["address"], 16) for r in probe.records("find", kernel, "--insn", ",".join(mnemonics))} == expected
+    text = "table alpha" if stripped else "table beta"  # symbols alone tell how far a table reaches
+    records = [r for r in probe.records("find", kernel, "--message", text) if r["kind"] == "message"]
+    assert len(records) == 1 and (stripped or records[0]["name"] == "work")
