@@ -49,6 +49,18 @@ static int compare(const void *left, const void *right)
 	return a->original < b->original ? -1 : a->original > b->original;
 }
 
+/* Entries that put nothing in the place of what they patch have no instruction. */
+static size_t drop_empty(struct cp_alternative *items, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].replacement_size)
+			items[kept++] = items[i];
+	}
+	return kept;
+}
+
 struct cp_error *cp_alternatives_read(const struct cp_code *code, struct cp_alternatives *ret)
 {
 	const struct cp_image *image = code->program->image;
@@ -71,7 +83,9 @@ struct cp_error *cp_alternatives_read(const struct cp_code *code, struct cp_alte
 			i++;
 		if (i < count || entries->size % size)
 			continue;
-		qsort(items, count, sizeof(*items), compare);
+		count = drop_empty(items, count);
+		if (count)
+			qsort(items, count, sizeof(*items), compare);
 		*ret = (struct cp_alternatives){ items, count };
 		return NULL;
 	}
@@ -97,14 +111,11 @@ uint64_t cp_alternatives_site(const struct cp_alternatives *alternatives, uint64
 		else
 			high = middle;
 	}
-	/* Entries that add nothing begin where the next one does: pass them. */
-	for (; low > 0; low--) {
+	if (low) {
 		const struct cp_alternative *a = &alternatives->items[low - 1];
 
 		if (address - a->replacement < a->replacement_size)
 			return a->original + (address - a->replacement);
-		if (a->replacement_size)
-			return 0;
 	}
 	return 0;
 }

@@ -321,34 +321,76 @@ static struct cp_error *find_guards(struct walk *w, size_t insn, struct marks *m
 	return error;
 }
 
-struct cp_error *cp_checks_find(struct cp_program *program, const struct cp_code *code, uint64_t address,
-	const uint64_t *siblings, size_t sibling_count, struct cp_error *(*found)(void *context, const struct cp_check *check),
-	void *context, size_t *count)
-{
-	struct cp_flow flow;
-	struct walk w = { .trace = { program, code, &flow }, .found = found, .context = context,
-		.guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
-	struct marks m = { NULL, NULL, NULL, NULL, NULL };
-	struct cp_error *error;
-	size_t insn;
+/* Some seconds of it. No kernel comes near: all of Linux's messages that say "failed" take a twentieth. */
+#define LARGEST_WORK ((uint64_t)1 << 29)
 
-	*count = 0;
-	error = cp_flow_build(program, code, address, &flow);
-	insn = error ? CP_FLOW_NONE : cp_flow_insn_at(&flow, address);
-	if (insn != CP_FLOW_NONE) {
-		m = (struct marks){ calloc(flow.block_count, sizeof(*m.uses)), calloc(flow.block_count, sizeof(*m.targets)),
-			calloc(flow.block_count, sizeof(*m.avoiding)), calloc(flow.block_count, sizeof(*m.seen)),
-			calloc(flow.block_count, sizeof(*m.stack)) };
-		w.branch_found = calloc(flow.insn_count, sizeof(*w.branch_found));
-		error = w.branch_found && m.uses && m.targets && m.avoiding && m.seen && m.stack ? find_guards(&w, insn, &m) :
-			&cp_error_no_memory;
-		free(w.branch_found);
-	}
+/* A message that is printed from so many places is no assertion's. */
+#define MOST_SIBLINGS 4096
+
+/* The function around the address, again if it was the last one. Where its bounds are guessed the address is the middle. */
+static struct cp_error *build_flow(struct cp_guards *guards, struct cp_program *program, const struct cp_code *code,
+	uint64_t address)
+{
+	struct cp_flow *flow = &guards->flow;
+	struct cp_error *error;
+
+	if (guards->has_flow && !flow->guessed && cp_flow_insn_at(flow, address) != CP_FLOW_NONE)
+		return NULL;
+	cp_flow_deinit(flow);
+	guards->has_flow = false;
+	error = cp_flow_build(program, code, address, flow);
+	guards->has_flow = !error;
+	guards->work += flow->work;
+	return error;
+}
+
+static struct cp_error *guards_of(struct walk *w, size_t insn)
+{
+	const struct cp_flow *flow = w->trace.flow;
+	struct marks m = { calloc(flow->block_count, sizeof(*m.uses)), calloc(flow->block_count, sizeof(*m.targets)),
+		calloc(flow->block_count, sizeof(*m.avoiding)), calloc(flow->block_count, sizeof(*m.seen)),
+		calloc(flow->block_count, sizeof(*m.stack)) };
+	struct cp_error *error = &cp_error_no_memory;
+
+	w->branch_found = calloc(flow->insn_count, sizeof(*w->branch_found));
+	if (w->branch_found && m.uses && m.targets && m.avoiding && m.seen && m.stack)
+		error = find_guards(w, insn, &m);
+	free(w->branch_found);
 	free(m.uses);
 	free(m.targets);
 	free(m.avoiding);
 	free(m.seen);
 	free(m.stack);
-	cp_flow_deinit(&flow);
 	return error;
+}
+
+struct cp_error *cp_checks_find(struct cp_guards *guards, struct cp_program *program, const struct cp_code *code,
+	uint64_t address, const uint64_t *siblings, size_t sibling_count,
+	struct cp_error *(*found)(void *context, const struct cp_check *check), void *context, size_t *count)
+{
+	struct walk w = { .trace = { program, code, &guards->flow }, .found = found, .context = context,
+		.guarded = address, .siblings = siblings, .sibling_count = sibling_count, .count = count };
+	const struct cp_flow *flow = &guards->flow;
+	struct cp_error *error;
+	size_t insn;
+
+	*count = 0;
+	if (guards->work >= LARGEST_WORK || sibling_count > MOST_SIBLINGS) {
+		guards->skipped++;
+		return NULL;
+	}
+	error = build_flow(guards, program, code, address);
+	insn = error ? CP_FLOW_NONE : cp_flow_insn_at(flow, address);
+	if (insn == CP_FLOW_NONE)
+		return error;
+	/* The instructions of its block, all blocks some times over, and where the siblings are used. */
+	guards->work += flow->blocks[flow->insns[insn].block].last - flow->blocks[flow->insns[insn].block].first +
+		8 * flow->block_count + flow->insn_count / 8 + 64 * sibling_count;
+	return guards_of(&w, insn);
+}
+
+void cp_guards_deinit(struct cp_guards *guards)
+{
+	cp_flow_deinit(&guards->flow);
+	memset(guards, 0, sizeof(*guards));
 }

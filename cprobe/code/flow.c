@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,26 +59,28 @@ static struct cp_error *ranges_by_dwarf(struct cp_program *program, uint64_t add
 }
 
 /* The symbol's own range and those of its .cold part or of what it is the .cold part of. */
-static void ranges_by_symbols(const struct cp_program *program, uint64_t address, struct ranges *ranges)
+static struct cp_error *ranges_by_symbols(struct cp_program *program, uint64_t address, struct ranges *ranges)
 {
-	const struct cp_symbols *symbols = &program->symbols;
-	const struct cp_symbol *own = cp_symbols_at(symbols, address, true);
+	const struct cp_symbol *own = cp_symbols_at(&program->symbols, address, true), **named;
+	char name[CP_LONGEST_NAME + sizeof(".cold")];
+	struct cp_error *error;
 	const char *cold;
-	size_t base;
+	size_t count;
 
 	if (!own || !own->size)
-		return;
+		return NULL;
 	add_range(ranges, own->address, own->address + own->size);
 	cold = strstr(own->name, ".cold");
-	base = cold ? (size_t)(cold - own->name) : strlen(own->name);
-	for (size_t i = 0; i < symbols->count; i++) {
-		const struct cp_symbol *s = &symbols->items[i];
-
-		if (s->type != STT_FUNC || !s->size || strncmp(s->name, own->name, base))
-			continue;
-		if (cold ? !s->name[base] : !strncmp(s->name + base, ".cold", 5))
-			add_range(ranges, s->address, s->address + s->size);
+	if (cold)
+		snprintf(name, sizeof(name), "%.*s", (int)(cold - own->name), own->name);
+	else
+		snprintf(name, sizeof(name), "%s.cold", own->name);
+	error = cp_symbols_by_name(&program->symbols, name, cold != NULL, &named, &count);
+	for (size_t i = 0; i < count && !error; i++) {
+		if (named[i]->size)
+			add_range(ranges, named[i]->address, named[i]->address + named[i]->size);
 	}
+	return error;
 }
 
 /* A kernel without symbols, or code that none covers: the code around the address, up to the next symbols. */
@@ -246,6 +249,7 @@ static struct cp_error *find_leaders(struct cp_program *program, const struct cp
 		if (insn->kind == CP_FLOW_END && i + 1 < flow->insn_count)
 			flow->insns[i + 1].leader = true;
 	}
+	flow->work += CP_LARGEST_FUNCTION - dead.budget;
 	cp_dead_calls_deinit(&dead);
 	return error;
 }
@@ -367,9 +371,10 @@ struct cp_error *cp_flow_build(struct cp_program *program, const struct cp_code 
 
 	memset(ret, 0, sizeof(*ret));
 	error = ranges_by_dwarf(program, address, &ranges);
+	if (!error)
+		error = ranges_by_symbols(program, address, &ranges);
 	if (error)
 		return error;
-	ranges_by_symbols(program, address, &ranges);
 	ret->guessed = !ranges.count;
 	if (ret->guessed)
 		guess_range(code, address, &ranges);
@@ -378,6 +383,7 @@ struct cp_error *cp_flow_build(struct cp_program *program, const struct cp_code 
 		error = decode(code, &ranges, ret);
 		if (error || !ret->insn_count)
 			return error;
+		ret->work += ret->insn_count;
 		qsort(ret->insns, ret->insn_count, sizeof(*ret->insns), compare_insns);
 		if (cp_flow_insn_at(ret, address) != CP_FLOW_NONE)
 			break;

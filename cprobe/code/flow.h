@@ -36,6 +36,7 @@ struct cp_flow {
 	size_t edge_count;
 	struct cp_flow_edge *ways;	/* between instructions: where the tables of indirect jumps lead, jump by jump */
 	size_t way_count;
+	uint64_t work;			/* instructions decoded, of callees too */
 	bool guessed;			/* no symbol and no DWARF bounds the function: neighbours are in here too */
 };
 

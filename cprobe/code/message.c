@@ -37,6 +37,7 @@ struct search {
 	struct cp_scan scan;		/* a span for each string */
 	struct reference *references;
 	size_t reference_count, unguarded;
+	struct cp_guards guards;
 };
 
 /* The string that a pointer prints the text of, or NULL. */
@@ -117,6 +118,9 @@ static int compare_references(const void *left, const void *right)
 	return a->address < b->address ? -1 : a->address > b->address;
 }
 
+/* Of a string without an end so much is told. */
+#define LONGEST_COUNTED 4096
+
 /* What a pointer into the string prints; strings of languages that count characters have no other end than the text's. */
 static const char *message_of(struct search *s, const struct reference *reference)
 {
@@ -125,7 +129,8 @@ static const char *message_of(struct search *s, const struct reference *referenc
 
 	if (!reference->counted)
 		return from;
-	return cp_arena_printf(&s->records->arena, "%.*s", (int)(string->end - reference->pointer), from);
+	return cp_arena_printf(&s->records->arena, "%.*s", string->end - reference->pointer < LONGEST_COUNTED ?
+		(int)(string->end - reference->pointer) : LONGEST_COUNTED, from);
 }
 
 /* The records of one reference; `places` are those of the same string. */
@@ -147,7 +152,7 @@ static struct cp_error *add_message(struct search *s, const struct reference *re
 	if (error || s->records->count == first)
 		return error;
 	first = s->records->count;
-	error = cp_checks_find(s->program, s->code, reference->address, places, count, add_check, s, &checks);
+	error = cp_checks_find(&s->guards, s->program, s->code, reference->address, places, count, add_check, s, &checks);
 	s->unguarded += !checks;
 	return error ? error : cp_places_fill(s->program, &anywhere, s->records, first);
 }
@@ -358,8 +363,13 @@ struct cp_error *cp_message_find(struct cp_program *program, const struct cp_cod
 		cp_program_note(program, "%s: no string prints \"%s\"", program->image->path, text);
 	else if (!error && !records->count)
 		cp_program_note(program, "%s: the string is there, but no instruction loads its address", program->image->path);
-	else if (!error && s.unguarded)
-		cp_program_note(program, "%s: no test was found that guards %zu of the places", program->image->path, s.unguarded);
+	else if (!error && s.unguarded > s.guards.skipped)
+		cp_program_note(program, "%s: no test was found that guards %zu of the places", program->image->path,
+			s.unguarded - s.guards.skipped);
+	if (!error && s.guards.skipped)
+		cp_program_note(program, "%s: the tests that guard %zu of the places were not looked for: there are too many: "
+			"give more of the message, or --in-func", program->image->path, s.guards.skipped);
+	cp_guards_deinit(&s.guards);
 	free(s.strings);
 	free(s.references);
 	return error;

@@ -180,6 +180,8 @@ void cp_symbols_deinit(struct cp_symbols *symbols)
 {
 	free(symbols->items);
 	free(symbols->by_address);
+	free(symbols->by_name);
+	free(symbols->looked);
 	memset(symbols, 0, sizeof(*symbols));
 }
 
@@ -408,4 +410,84 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 bool cp_symbol_is_overlong(const struct cp_symbol *symbol)
 {
 	return strnlen(symbol->name, CP_LONGEST_NAME) == CP_LONGEST_NAME;
+}
+
+#define FEW_LOOKS 64
+#define MOST_NAMED 1024	/* of one beginning; parts and clones of a function are a handful */
+
+static int compare_names(const void *left, const void *right)
+{
+	const struct cp_symbol *const *a = left, *const *b = right;
+	int order = strcmp((*a)->name, (*b)->name);
+
+	return order ? order : *a < *b ? -1 : *a > *b;
+}
+
+static bool is_named_function(const struct cp_symbol *symbol)
+{
+	return (symbol->type == STT_FUNC || symbol->type == STT_GNU_IFUNC) && !cp_symbol_is_overlong(symbol);
+}
+
+static struct cp_error *look_by_name(struct cp_symbols *symbols, const char *name, size_t length, size_t *count)
+{
+	const struct cp_symbol **found;
+
+	*count = 0;
+	for (size_t i = 0; i < symbols->count && *count < MOST_NAMED; i++) {
+		const struct cp_symbol *symbol = &symbols->items[i];
+
+		if (strncmp(symbol->name, name, length) || !is_named_function(symbol))
+			continue;
+		found = cp_grow(symbols->looked, *count, sizeof(*found));
+		if (!found)
+			return &cp_error_no_memory;
+		symbols->looked = found;
+		found[(*count)++] = symbol;
+	}
+	return NULL;
+}
+
+static struct cp_error *sort_by_name(struct cp_symbols *symbols)
+{
+	symbols->by_name = malloc((symbols->count + 1) * sizeof(*symbols->by_name));
+	if (!symbols->by_name)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < symbols->count; i++) {
+		if (is_named_function(&symbols->items[i]))
+			symbols->by_name[symbols->by_name_count++] = &symbols->items[i];
+	}
+	if (symbols->by_name_count)
+		qsort(symbols->by_name, symbols->by_name_count, sizeof(*symbols->by_name), compare_names);
+	return NULL;
+}
+
+struct cp_error *cp_symbols_by_name(struct cp_symbols *symbols, const char *name, bool whole,
+	const struct cp_symbol ***ret, size_t *count)
+{
+	size_t low = 0, high, length = strlen(name) + whole;	/* its NUL too */
+	struct cp_error *error;
+
+	if (!symbols->by_name && symbols->looks++ < FEW_LOOKS) {
+		error = look_by_name(symbols, name, length, count);
+		*ret = symbols->looked;
+		return error;
+	}
+	error = symbols->by_name ? NULL : sort_by_name(symbols);
+	if (error)
+		return error;
+	high = symbols->by_name_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strncmp(symbols->by_name[middle]->name, name, length) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret = symbols->by_name + low;
+	for (*count = 0; low < symbols->by_name_count && *count < MOST_NAMED; low++, ++*count) {
+		if (strncmp(symbols->by_name[low]->name, name, length))
+			break;
+	}
+	return NULL;
 }

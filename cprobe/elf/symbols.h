@@ -23,6 +23,10 @@ struct cp_symbols {
 	 * name, by the order of the file); built on demand.
 	 */
 	const struct cp_symbol **by_address;
+	const struct cp_symbol **by_name;	/* sorted: symbols of functions with sound names; built on demand */
+	size_t by_name_count;
+	const struct cp_symbol **looked;	/* by the looks before that */
+	size_t looks;
 	const struct cp_image *image;	/* whose section indices these are; not owned */
 	bool is_dynsym;
 	size_t functions, objects;
@@ -50,6 +54,13 @@ struct cp_error *cp_symbols_sort(struct cp_symbols *symbols);
 
 /* Index in by_address of the first symbol at or above the address; needs cp_symbols_sort(). */
 size_t cp_symbols_lower(const struct cp_symbols *symbols, uint64_t address);
+
+/*
+ * The functions of that name, or those whose names begin so: *ret lies in the symbols, until the next call. The first few
+ * are looked for one by one, which takes less time than sorting.
+ */
+struct cp_error *cp_symbols_by_name(struct cp_symbols *symbols, const char *name, bool whole,
+	const struct cp_symbol ***ret, size_t *count);
 
 /*
  * The symbol that covers the address: sized ones first, then the nearest unsized one below in the same section.
