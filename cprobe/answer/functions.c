@@ -401,6 +401,7 @@ static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *shared)
 	while (cp_left(&c) && !error) {
 		bool enter = true;
 
+		cp_die_pass(unit, &c, cp_unit_is_c(unit) ? CP_SCOPES | CP_CODE : CP_SCOPES | CP_CODE | CP_STRUCTS);
 		if (!cp_die_read(unit, &c, &die)) {
 			depth -= depth > 0;
 			continue;

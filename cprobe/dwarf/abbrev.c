@@ -129,6 +129,34 @@ static bool read_attrs(struct reading *b, struct cp_cursor *c, struct cp_dw_size
 	}
 }
 
+static uint8_t interest_of(uint64_t tag)
+{
+	switch (tag) {
+	case DW_TAG_compile_unit:
+	case DW_TAG_partial_unit:
+	case DW_TAG_type_unit:
+	case DW_TAG_skeleton_unit:
+	case DW_TAG_namespace:
+	case DW_TAG_module:
+		return CP_SCOPES;
+	case DW_TAG_subprogram:
+	case DW_TAG_inlined_subroutine:
+	case DW_TAG_lexical_block:
+	case DW_TAG_try_block:
+	case DW_TAG_catch_block:
+		return CP_CODE;
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+	case DW_TAG_class_type:
+	case DW_TAG_enumeration_type:
+		return CP_STRUCTS;
+	case DW_TAG_typedef:
+		return CP_TYPEDEFS;
+	default:
+		return 0;
+	}
+}
+
 static bool read_table(struct reading *b, struct cp_cursor *c, struct cp_dw_sizes sizes)
 {
 	for (;;) {
@@ -140,6 +168,7 @@ static bool read_table(struct reading *b, struct cp_cursor *c, struct cp_dw_size
 		tag = cp_get_uleb(c);
 		abbrev.tag = tag > UINT16_MAX ? UINT16_MAX : (uint16_t)tag;
 		abbrev.children = cp_get8(c) != 0;
+		abbrev.interest = interest_of(tag);
 		if (!read_attrs(b, c, sizes, &abbrev))
 			return false;
 		items = with_room(b->table.items, b->table.count, &b->item_room, sizeof(*items));

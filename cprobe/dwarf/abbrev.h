@@ -30,10 +30,19 @@ struct cp_abbrev_step {
 	uint16_t fixed, form;		/* form 0: none, the end */
 };
 
+/* What a walk over DIEs is after: bits, by tag. All other DIEs are passed over. */
+enum cp_interest {
+	CP_SCOPES = 1,		/* units, namespaces, modules */
+	CP_CODE = 2,		/* functions, inlined copies, blocks */
+	CP_STRUCTS = 4,		/* structs, unions, classes, enumerations, which have functions and types in C++ and Rust */
+	CP_TYPEDEFS = 8,
+};
+
 struct cp_abbrev {
 	uint64_t code;
 	uint16_t tag;			/* DW_TAG_* */
 	bool children;
+	uint8_t interest;		/* enum cp_interest */
 	uint8_t sibling_size;		/* of a DW_AT_sibling in this unit, `sibling_at` bytes behind the start; 0: none such */
 	uint16_t sibling_at;
 	uint32_t attr_count, step_count;

@@ -108,6 +108,45 @@ static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
 		cp_die_skip_attrs(die, c);
 }
 
+/*
+ * Pass over the DIEs at the cursor in which nobody is interested, as far as that is a matter of adding numbers: their size is
+ * fixed, or DW_AT_sibling leads behind their children. What stops it is for cp_die_read() and cp_die_skip().
+ */
+static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *c, unsigned int interest)
+{
+	const struct cp_abbrevs *table = &unit->table->abbrevs;
+	const uint8_t *start = unit->dwarf->sections[unit->section].bytes + unit->offset, *at = c->at;
+
+	while (at < c->end && (size_t)(*at - 1) < table->count && *at < 0x80) {
+		const struct cp_abbrev *abbrev = &table->items[*at - 1];
+		struct cp_cursor values = { at + 1, c->end, false };
+		const uint8_t *next;
+
+		if (abbrev->code != *at || (abbrev->interest & interest))
+			break;
+		if (!abbrev->children) {
+			if (abbrev->step_count != 1)
+				break;
+			cp_skip(&values, abbrev->steps->fixed);
+			next = values.at;
+		} else if (abbrev->sibling_size) {
+			uint64_t offset;
+
+			cp_skip(&values, abbrev->sibling_at);
+			offset = cp_get_sized(&values, abbrev->sibling_size);
+			if (offset >= (uint64_t)(c->end - start))
+				break;
+			next = start + offset;
+		} else {
+			break;
+		}
+		if (values.failed || next < values.at)
+			break;
+		at = next;
+	}
+	c->at = at;
+}
+
 /* A cursor at the values of its attributes. */
 static inline struct cp_cursor cp_die_values(const struct cp_die *die)
 {
