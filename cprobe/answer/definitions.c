@@ -4,6 +4,7 @@
 
 #include "answer/definitions.h"
 #include "base/radix.h"
+#include "base/words.h"
 #include "base/work.h"
 
 #define MAX_DEPTH 32		/* of types within types */
@@ -23,6 +24,8 @@ struct search {
 	uint64_t places[MAX_PLACES];	/* of the name in .debug_str */
 	size_t place_count;
 	bool all_places;		/* there are no more than these */
+	uint32_t words[CP_MAX_WORDS];	/* what stands in a unit that has the name; none: it may stand there as anything */
+	size_t word_count;
 	struct cp_definitions found[CP_MAX_WORKERS];
 	struct cp_dw_table scratch[CP_MAX_WORKERS];
 	struct prints prints[CP_MAX_WORKERS];
@@ -41,6 +44,34 @@ static void find_places(struct search *s)
 		at++;
 	}
 	s->all_places = true;
+}
+
+/*
+ * A unit that names something so has the name's offset in a section of strings among its bytes, or the name itself. Units
+ * without either are not walked, which for most names is almost all of them. Not where names have numbers, which may be
+ * anything; nor for what is shorter than an offset.
+ */
+static void find_words(struct search *s)
+{
+	const struct cp_dw_bytes *strings = &s->dwarf->sections[CP_DW_LINE_STR];
+	uint8_t text[4];
+
+	if (s->dwarf->sections[CP_DW_STR_OFFSETS].size || !s->all_places || s->place_count >= CP_MAX_WORDS ||
+		strlen(s->name) < 3 || (strings->bytes && memmem(strings->bytes, strings->size, s->name, strlen(s->name) + 1)))
+		return;
+	memcpy(text, s->name, sizeof(text));
+	s->words[s->word_count++] = cp_read32(text);
+	for (size_t i = 0; i < s->place_count; i++)
+		s->words[s->word_count++] = (uint32_t)s->places[i];
+}
+
+/* Where the last of the words begins in the unit, or its end; NULL: it has none of them. */
+static const uint8_t *last_word(const struct search *s, const struct cp_dw_unit *unit)
+{
+	const uint8_t *bytes = s->dwarf->sections[unit->section].bytes;
+
+	return s->word_count ? cp_last_word(bytes + unit->first, bytes + unit->end, s->words, s->word_count) :
+		bytes + unit->end;
 }
 
 static bool is_name(const struct search *s, const struct cp_dw_attr *attr)
@@ -193,15 +224,19 @@ static struct cp_error *search_unit(void *context, size_t worker, size_t item)
 {
 	struct search *s = context;
 	struct cp_definitions *found = &s->found[worker];
+	const uint8_t *last = last_word(s, &s->dwarf->units[item]);
 	struct cp_dw_unit borrowed, *unit = &borrowed;
-	struct cp_error *error = cp_unit_borrow(&s->dwarf->units[item], &s->scratch[worker], unit);
+	struct cp_error *error;
 	struct cp_cursor c;
 	struct cp_die die;
 
+	if (!last)
+		return NULL;
+	error = cp_unit_borrow(&s->dwarf->units[item], &s->scratch[worker], unit);
 	if (error)
 		return error;
 	c = cp_unit_cursor(unit, unit->first);
-	while (cp_left(&c)) {
+	while (cp_left(&c) && c.at <= last) {
 		cp_die_pass(unit, &c, CP_SCOPES | CP_STRUCTS | CP_TYPEDEFS);
 		if (!cp_die_read(unit, &c, &die))
 			continue;
@@ -279,6 +314,7 @@ struct cp_error *cp_definitions_find(struct cp_dwarf *dwarf, const char *name, b
 	for (size_t w = 0; w < CP_MAX_WORKERS; w++)
 		s->prints[w].inner = inner;
 	find_places(s);
+	find_words(s);
 	workers = cp_workers(dwarf->unit_count, WORTH_A_THREAD);
 	error = cp_work(dwarf->unit_count, workers, search_unit, s);
 	for (size_t w = 0; w < workers; w++)
