@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/work.h"
 #include "elf/debugfile.h"
 #include "program.h"
 
@@ -185,23 +186,54 @@ static struct cp_error *note_elsewhere(const struct cp_program *program)
 	return NULL;
 }
 
+static struct cp_error *open_dwarf(struct cp_program *program)
+{
+	struct cp_error *error = cp_program_need_debug(program);
+
+	if (error || program->dwarf || !program->debug || !cp_image_has_dwarf(program->debug))
+		return error;
+	error = cp_dwarf_open(program->debug, &program->dwarf);
+	if (!error)
+		cp_address_map_init(&program->addresses, program->dwarf);
+	return error;
+}
+
 struct cp_error *cp_program_need_dwarf(struct cp_program *program)
 {
 	struct cp_error *error;
 
 	if (program->dwarf_tried)
 		return NULL;
-	error = cp_program_need_debug(program);
+	error = open_dwarf(program);
 	if (error)
 		return error;
-	if (program->debug && cp_image_has_dwarf(program->debug)) {
-		error = cp_dwarf_open(program->debug, &program->dwarf);
-		if (error)
-			return error;
-		cp_address_map_init(&program->addresses, program->dwarf);
-	}
 	program->dwarf_tried = true;
 	return program->dwarf ? note_elsewhere(program) : NULL;
+}
+
+/* Below this a thread takes longer than what it saves. */
+#define SYMBOLS_WORTH_A_THREAD 16384
+
+/* They have nothing in common: the names that are sorted are in a table that was read before. */
+static struct cp_error *sort_or_open(void *context, size_t worker, size_t item)
+{
+	struct cp_program *program = context;
+
+	(void)worker;
+	return item ? open_dwarf(program) : cp_symbols_sort(&program->symbols);
+}
+
+struct cp_error *cp_program_need_all(struct cp_program *program)
+{
+	struct cp_error *error = cp_program_read_symbols(program);
+
+	if (!error)
+		error = cp_program_need_debug(program);
+	if (!error && !program->dwarf_tried)
+		error = cp_work(2, cp_workers(program->symbols.count, SYMBOLS_WORTH_A_THREAD), sort_or_open, program);
+	if (!error)
+		error = cp_program_need_symbols(program);
+	return error ? error : cp_program_need_dwarf(program);
 }
 
 void cp_program_begin(struct cp_program *program)

@@ -50,6 +50,7 @@ struct cp_error *cp_program_symbols_within(struct cp_program *program, const str
 	struct cp_symbols *ret);
 
 struct cp_error *cp_program_need_dwarf(struct cp_program *program);
+struct cp_error *cp_program_need_all(struct cp_program *program);	/* symbols and DWARF, side by side */
 
 /*
  * Every question of cprobe.h begins with the one and ends with the other, which returns its error, if there is one, or

@@ -26,9 +26,7 @@ static struct cp_error *prepare(struct cp_program *program, struct cp_code *code
 	struct cp_error *error = cp_program_check_machine(program);
 
 	if (!error)
-		error = cp_program_need_symbols(program);
-	if (!error)
-		error = cp_program_need_dwarf(program);
+		error = cp_program_need_all(program);
 	if (error)
 		return error;
 	if (!program->dwarf)

@@ -331,9 +331,7 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 	struct cp_error *error = cp_program_check_machine(program);
 
 	if (!error)
-		error = cp_program_need_dwarf(program);
-	if (!error && !by_file)
-		error = cp_program_need_symbols(program);
+		error = by_file ? cp_program_need_dwarf(program) : cp_program_need_all(program);
 	if (error)
 		return error;
 	if (!program->dwarf && by_file)

@@ -85,14 +85,12 @@ static struct cp_error *by_dwarf(struct cp_program *program, bool inlines, struc
 static struct cp_error *symbolize(struct cp_program *program, const uint64_t *addresses, size_t count, bool inlines,
 	struct cp_records *records)
 {
-	struct cp_error *error = cp_program_need_symbols(program);
+	struct cp_error *error = cp_program_need_all(program);
 	struct cp_line *lines = malloc((count ? count : 1) * sizeof(*lines));
 	size_t first = records->count;
 
 	if (!error && !lines)
 		error = &cp_error_no_memory;
-	if (!error)
-		error = cp_program_need_dwarf(program);
 	if (!error && !program->symbols.count)
 		cp_program_note_symbols(program);
 	if (!error && !program->dwarf && count && !records->count)

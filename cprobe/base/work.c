@@ -4,11 +4,11 @@
 
 #include "base/work.h"
 
-/* Items are handed out in runs: neighbours lie next to each other in the file. */
+/* Items are handed out in runs, unless they are few: neighbours lie next to each other in the file. */
 #define RUN 8
 
 struct work {
-	size_t items, next;
+	size_t items, run, next;
 	struct cp_error *(*each)(void *context, size_t worker, size_t item);
 	void *context;
 	struct cp_error *error;		/* the first one */
@@ -35,11 +35,11 @@ static void *run(void *argument)
 	struct work *work = worker->work;
 
 	while (!__atomic_load_n(&work->error, __ATOMIC_RELAXED)) {
-		size_t first = __atomic_fetch_add(&work->next, RUN, __ATOMIC_RELAXED);
+		size_t first = __atomic_fetch_add(&work->next, work->run, __ATOMIC_RELAXED);
 
 		if (first >= work->items)
 			break;
-		for (size_t i = first; i < work->items && i < first + RUN; i++) {
+		for (size_t i = first; i < work->items && i < first + work->run; i++) {
 			struct cp_error *error = work->each(work->context, worker->number, i), *none = NULL;
 
 			if (!error)
@@ -55,7 +55,7 @@ static void *run(void *argument)
 struct cp_error *cp_work(size_t items, size_t workers,
 	struct cp_error *(*each)(void *context, size_t worker, size_t item), void *context)
 {
-	struct work work = { .items = items, .each = each, .context = context };
+	struct work work = { .items = items, .run = items / RUN < workers ? 1 : RUN, .each = each, .context = context };
 	struct worker all[CP_MAX_WORKERS];
 	pthread_t threads[CP_MAX_WORKERS];
 	bool started[CP_MAX_WORKERS] = { false };
