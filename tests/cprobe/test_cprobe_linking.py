@@ -152,10 +152,8 @@ def test_padding_belongs_to_no_symbol_without_size(probe: Cprobe, build_elf: Bui
 
 
 def test_control_characters_of_a_file_reach_no_terminal(probe: Cprobe, build_elf: Build, tmp_path: Path) -> None:
-    """A section's name in a message, where the file says that it is compressed and it is not."""
-    elf = build_elf({"name.c": "void _start(void) { }\n"}, ["-g"])
-    image = elf.read_bytes()
-    assert image.count(b".debug_info\0") == 1
+    """The file's own name, in what is said of a file that was cut."""
+    image = build_elf({"name.c": "void _start(void) { }\n"}, ["-g"]).read_bytes()
     path = tmp_path / "a\x1b[31mb\n"
     path.write_bytes(image[:len(image) // 2])
     done = probe.run("list", path)

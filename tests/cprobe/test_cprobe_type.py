@@ -416,6 +416,17 @@ def test_names_come_from_standard_input(probe: Cprobe, build_elf: Build) -> None
     assert done.stdout == "".join(probe.run("type", shape, word).stdout for word in words)
 
 
+def test_control_characters_of_a_type_reach_no_terminal(probe: Cprobe, build_elf: Build) -> None:
+    """DEL and ESC in the name of a member's type: a question mark for each, and still one line for the member."""
+    shape = build_elf(SHAPE, [*PLAIN, "-g"], kernel=False)
+    image = shape.read_bytes()
+    assert b"\0ulong_t\0" in image
+    shape.write_bytes(image.replace(b"\0ulong_t\0", b"\0ul\x7fn\x1b_t\0"))
+    done = probe.run("type", shape, "shape.stamps")
+    assert done.returncode == 0 and "\x7f" not in done.stdout and "\x1b" not in done.stdout
+    assert "ul?n?_t" in done.stdout and done.stdout.count("\n") == 1
+
+
 def test_classes_have_their_bases_and_no_static_members(probe: Cprobe, build_elf: Build) -> None:
     if not shutil.which("g++"):
         pytest.skip("no g++ on this machine")
