@@ -37,12 +37,15 @@ static size_t lower(const struct job *job, const struct group *group, uint64_t a
 	return low;
 }
 
-/* Run the unit's table: an address belongs to the last row at or below it, within a sequence. */
+/*
+ * Run the unit's table until all addresses are found: each belongs to the last row at or below it, within a sequence, the
+ * first that has it.
+ */
 static struct cp_error *one_group(void *context, size_t worker, size_t item)
 {
 	struct job *job = context;
 	const struct group *group = &job->groups[item];
-	size_t end = group->first + group->count, next = end;
+	size_t end = group->first + group->count, next = end, left = group->count;
 	struct cp_dw_row last = { .end = true };
 	const struct cp_dw_lines *lines;
 	struct cp_error *error = cp_unit_lines(group->unit, &lines);
@@ -55,19 +58,20 @@ static struct cp_error *one_group(void *context, size_t worker, size_t item)
 	if (!cp_dwarf_charge(group->unit->dwarf, (uint64_t)(lines->end - lines->program)))
 		return cp_dwarf_overspent(group->unit->dwarf);
 	cp_rows_begin(lines, &rows);
-	for (;; last = rows.row) {
+	for (more = true; more && left; last = rows.row) {
 		if (last.end) {
 			more = cp_rows_next(&rows);
 			next = lower(job, group, rows.row.address);
-		} else {
-			more = cp_rows_above(&rows, next < end ? job->keys[next].key : UINT64_MAX, &last);
-			for (; more && next < end && job->keys[next].key < rows.row.address; next++) {
-				job->files[next] = last.file;
-				job->lines[job->keys[next].index].line = last.line;
-			}
+			continue;
 		}
-		if (!more)
-			break;
+		more = cp_rows_above(&rows, next < end ? job->keys[next].key : UINT64_MAX, &last);
+		for (; more && next < end && job->keys[next].key < rows.row.address; next++) {
+			if (job->files[next] != CP_DW_NONE)
+				continue;
+			job->files[next] = last.file;
+			job->lines[job->keys[next].index].line = last.line;
+			left--;
+		}
 	}
 	return rows.c.failed ? cp_unit_corrupt(group->unit, "its line program is malformed or cut off") : NULL;
 }

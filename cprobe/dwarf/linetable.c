@@ -335,7 +335,7 @@ static bool standard(struct cp_dw_rows *rows, uint8_t opcode)
 		rows->row.file = cp_get_uleb(c);
 		break;
 	case DW_LNS_set_column:
-		rows->row.column = (uint32_t)cp_get_uleb(c);
+		cp_skip_leb(c);
 		break;
 	case DW_LNS_negate_stmt:
 		rows->row.statement = !rows->row.statement;
@@ -427,7 +427,7 @@ bool cp_rows_above(struct cp_dw_rows *rows, uint64_t address, struct cp_dw_row *
 				row.file = cp_get_uleb(&c);
 				break;
 			case DW_LNS_set_column:
-				row.column = (uint32_t)cp_get_uleb(&c);
+				cp_skip_leb(&c);
 				break;
 			case DW_LNS_negate_stmt:
 				row.statement = !row.statement;

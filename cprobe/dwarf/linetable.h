@@ -36,7 +36,7 @@ bool cp_unit_lines_have_offsets(const struct cp_dw_unit *unit);
 struct cp_dw_row {
 	uint64_t address;
 	uint64_t file;			/* index in files[] */
-	uint32_t line, column;
+	uint32_t line;
 	bool statement, end;		/* end: the address is behind the sequence */
 };
 
