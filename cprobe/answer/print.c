@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Records as text, JSON Lines and GDB scripts. */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
@@ -419,58 +420,35 @@ static void add_range(struct line *line, const struct cp_records *records, size_
 
 /* -- Many records: written down on all CPUs, printed in their order -- */
 
-#define CHUNK ((size_t)2048)	/* records */
-#define CHUNKS_AT_ONCE 64	/* some ten megabytes of text */
+#define CHUNK ((size_t)2048)	/* records: their text stays in a processor's own cache */
 
 struct printing {
 	const struct cp_records *records;
 	enum cp_format format;
-	size_t first;		/* record of the first chunk */
-	char *texts[CHUNKS_AT_ONCE];	/* malloc'ed; NULL: there was no memory */
-	size_t sizes[CHUNKS_AT_ONCE];
+	FILE *out;
+	size_t chunk_count;
+	size_t next_chunk;		/* to be written down */
+	pthread_mutex_t lock;
+	pthread_cond_t turned;
+	size_t turn;			/* chunk to be printed */
+	bool failed;			/* there was no memory for a line of it */
 };
 
-static size_t chunk_end(const struct printing *p, size_t chunk)
+/* The text of some records, malloc'ed; NULL: there was no memory. */
+static char *json_of(const struct cp_records *records, size_t first, size_t end, size_t *size)
 {
-	size_t end = p->first + (chunk + 1) * CHUNK;
-
-	return end < p->records->count ? end : p->records->count;
-}
-
-static void write_json(struct printing *p, size_t chunk)
-{
-	FILE *text = open_memstream(&p->texts[chunk], &p->sizes[chunk]);
+	char *bytes = NULL;
+	FILE *text = open_memstream(&bytes, size);
 	bool failed;
 
 	if (!text)
-		return;
-	for (size_t i = p->first + chunk * CHUNK; i < chunk_end(p, chunk); i++)
-		print_json(text, &p->records->items[i]);
+		return NULL;
+	for (size_t i = first; i < end; i++)
+		print_json(text, &records->items[i]);
 	failed = ferror(text);
-	if (fclose(text) || failed) {
-		free(p->texts[chunk]);
-		p->texts[chunk] = NULL;
-	}
-}
-
-static struct cp_error *write_chunk(void *context, size_t worker, size_t chunk)
-{
-	struct printing *p = context;
-	struct line line;
-
-	(void)worker;
-	if (p->format == CP_FORMAT_JSON) {
-		write_json(p, chunk);
-		return NULL;
-	}
-	if (line_init(&line, NULL, LONG_ROOM))
-		add_range(&line, p->records, p->first + chunk * CHUNK, chunk_end(p, chunk), p->format);
-	if (line.failed) {
-		free(line.bytes);
-		return NULL;
-	}
-	p->texts[chunk] = line.bytes;
-	p->sizes[chunk] = line.used;
+	if (!fclose(text) && !failed)
+		return bytes;
+	free(bytes);
 	return NULL;
 }
 
@@ -491,26 +469,71 @@ static bool print_range(FILE *out, const struct cp_records *records, size_t firs
 	return !line.failed;
 }
 
+static void wait_for_turn(struct printing *p, size_t chunk)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->turn != chunk)
+		pthread_cond_wait(&p->turned, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void next_turn(struct printing *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->turn++;
+	pthread_cond_broadcast(&p->turned);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* `line` is used again and again: fresh memory for all of the text takes longer than making it. */
+static void print_chunk(struct printing *p, struct line *line, size_t chunk)
+{
+	size_t first = chunk * CHUNK, end = first + CHUNK < p->records->count ? first + CHUNK : p->records->count;
+	char *json = NULL;
+	const char *bytes = NULL;
+	size_t size = 0;
+
+	if (p->format == CP_FORMAT_JSON) {
+		bytes = json = json_of(p->records, first, end, &size);
+	} else if (!line->failed) {
+		line->used = 0;
+		line->last_path = NULL;
+		add_range(line, p->records, first, end, p->format);
+		bytes = line->failed ? NULL : line->bytes;
+		size = line->used;
+	}
+	wait_for_turn(p, chunk);
+	if (bytes)
+		fwrite(bytes, 1, size, p->out);
+	else if (!print_range(p->out, p->records, first, end, p->format))
+		p->failed = true;
+	next_turn(p);
+	free(json);
+}
+
+/* As many chunks as there are: who has the first of those that are not printed waits for nobody. */
+static struct cp_error *print_chunks(void *context, size_t worker, size_t item)
+{
+	struct printing *p = context;
+	struct line line;
+	size_t chunk;
+
+	(void)worker, (void)item;
+	line_init(&line, NULL, LONG_ROOM);
+	while ((chunk = __atomic_fetch_add(&p->next_chunk, 1, __ATOMIC_RELAXED)) < p->chunk_count)
+		print_chunk(p, &line, chunk);
+	free(line.bytes);
+	return NULL;
+}
+
 struct cp_error *cp_records_print(FILE *out, const struct cp_records *records, enum cp_format format)
 {
-	struct printing p = { .records = records, .format = format };
-	bool good = true;
+	struct printing p = { .records = records, .format = format, .out = out, .lock = PTHREAD_MUTEX_INITIALIZER,
+		.turned = PTHREAD_COND_INITIALIZER, .chunk_count = (records->count + CHUNK - 1) / CHUNK };
+	size_t workers = cp_workers(p.chunk_count, 2);
 
-	while (p.first < records->count && good) {
-		size_t left = (records->count - p.first + CHUNK - 1) / CHUNK;
-		size_t chunks = left < CHUNKS_AT_ONCE ? left : CHUNKS_AT_ONCE;
-
-		memset(p.texts, 0, sizeof(p.texts));
-		if (records->count > CHUNK)
-			cp_work(chunks, cp_workers(chunks, 2), write_chunk, &p);
-		for (size_t i = 0; i < chunks; i++) {
-			if (p.texts[i])
-				fwrite(p.texts[i], 1, p.sizes[i], out);
-			else
-				good = good && print_range(out, records, p.first + i * CHUNK, chunk_end(&p, i), format);
-			free(p.texts[i]);
-		}
-		p.first += chunks * CHUNK;
-	}
-	return good ? NULL : &cp_error_no_memory;
+	if (records->count <= CHUNK)
+		return print_range(out, records, 0, records->count, format) ? NULL : &cp_error_no_memory;
+	cp_work(workers, workers, print_chunks, &p);
+	return p.failed ? &cp_error_no_memory : NULL;
 }
