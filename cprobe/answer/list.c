@@ -96,31 +96,37 @@ static bool is_mangled(const char *name)
 	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
 }
 
-/*
- * Is there a function record of that name at the address? Else *twin is the index of one at the address with a place, or
- * SIZE_MAX.
- */
-static bool known(const struct cp_records *records, const struct cp_keyed *keys, size_t count,
-	const struct cp_symbol *symbol, size_t *twin)
+/* The first of the keys at or above the address. */
+static size_t lower(const struct cp_keyed *keys, size_t count, uint64_t address)
 {
 	size_t low = 0, high = count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (keys[middle].key < symbol->address)
+		if (keys[middle].key < address)
 			low = middle + 1;
 		else
 			high = middle;
 	}
+	return low;
+}
+
+/*
+ * Is there a function record of that name at the address? `at` is the first key there. Else *twin is the index of one at
+ * the address with a place, or SIZE_MAX.
+ */
+static bool known(const struct cp_records *records, const struct cp_keyed *keys, size_t count, size_t at,
+	const struct cp_symbol *symbol, size_t *twin)
+{
 	*twin = SIZE_MAX;
-	for (size_t most = low + MAX_TWINS; low < count && low < most && keys[low].key == symbol->address; low++) {
-		const struct cp_record *record = &records->items[keys[low].index];
+	for (size_t most = at + MAX_TWINS; at < count && at < most && keys[at].key == symbol->address; at++) {
+		const struct cp_record *record = &records->items[keys[at].index];
 
 		if (record->name == symbol->name || !strcmp(record->name, symbol->name) || is_mangled(symbol->name))
 			return true;
 		if (record->file)
-			*twin = keys[low].index;
+			*twin = keys[at].index;
 	}
 	return false;
 }
@@ -157,7 +163,7 @@ static struct cp_error *add_assembly(const struct cp_symbols *symbols, struct cp
 			if (symbol->address >= high)
 				break;
 			if (!is_assembly_function(symbols, symbol) || !cp_globs_name(names->items, names->count, symbol->name) ||
-				known(records, keys, count, symbol, &twin))
+				known(records, keys, count, lower(keys, count, symbol->address), symbol, &twin))
 				continue;
 			record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
 			if (!record)
@@ -267,18 +273,19 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 	struct cp_records *records)
 {
 	bool untyped = !program->symbols.functions;	/* NASM, for one, gives no types */
-	size_t overlong = 0;
+	size_t overlong = 0, at = 0, count;
 	struct cp_keyed *keys;
-	size_t count;
 	struct cp_error *error = functions_by_address(records, &keys, &count);
 
 	if (error)
 		return error;
 	for (size_t i = 0; i < program->symbols.count && !error; i++) {
-		const struct cp_symbol *symbol = &program->symbols.items[i];
+		const struct cp_symbol *symbol = program->symbols.by_address[i];
 		struct cp_record *record;
 		size_t twin;
 
+		while (at < count && keys[at].key < symbol->address)
+			at++;
 		if (cp_symbol_is_overlong(symbol)) {
 			overlong++;
 			continue;
@@ -286,7 +293,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		if (!cp_symbol_is_code(&program->symbols, symbol) ||
 			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count &&
 			!(untyped && is_assembly_function(&program->symbols, symbol))) ||
-			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, symbol, &twin))
+			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, at, symbol, &twin))
 			continue;
 		record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
 		if (!record) {
