@@ -9,12 +9,16 @@
 /* A step to the next sibling, in bytes of the budget, beside those that are stepped over. */
 #define SIBLING_COST 8
 
-/* Forms whose size lies in the data, and those that no other has the size of. */
+/* Forms whose size lies in the data, those of sixteen bytes, and what is near the end of the unit. */
 bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c, struct cp_dw_attr *ret)
 {
 	uint64_t form = declared->form;
 	const uint8_t *start;
 
+	if (!declared->size) {
+		ret->value = (uint64_t)declared->implicit;
+		return true;
+	}
 	for (int depth = 0; form == DW_FORM_indirect && depth < 4; depth++)
 		form = cp_get_uleb(c);
 	ret->form = (uint16_t)form;

@@ -26,33 +26,18 @@ bool cp_attr_read_odd(const struct cp_abbrev_attr *declared, struct cp_cursor *c
 static inline bool cp_attr_read(struct cp_dw_unit *unit, const struct cp_abbrev_attr *declared, struct cp_cursor *c,
 	struct cp_dw_attr *ret)
 {
-	const uint8_t *p = c->at;
+	unsigned int size = (uint8_t)declared->size;	/* above 8 also where it lies in the data */
+	uint64_t value;
 
 	ret->unit = unit;
 	ret->name = declared->name;
 	ret->form = declared->form;
-	if (declared->size < 0 || (uint64_t)declared->size > cp_left(c))
+	if (size > 8 || cp_left(c) < 8)
 		return cp_attr_read_odd(declared, c, ret);
-	switch (declared->size) {
-	case 0:
-		ret->value = (uint64_t)declared->implicit;
-		return true;
-	case 1:
-		ret->value = *p;
-		break;
-	case 2:
-		ret->value = cp_read16(p);
-		break;
-	case 4:
-		ret->value = cp_read32(p);
-		break;
-	case 8:
-		ret->value = cp_read64(p);
-		break;
-	default:
-		return cp_attr_read_odd(declared, c, ret);
-	}
-	c->at = p + declared->size;
+	/* One way for all sizes: which one comes next is anybody's guess. */
+	value = cp_read64(c->at) & UINT64_MAX >> (64 - 8 * size) % 64;
+	ret->value = size ? value : (uint64_t)declared->implicit;
+	c->at += size;
 	return true;
 }
 
