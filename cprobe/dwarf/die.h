@@ -93,6 +93,8 @@ static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
 		cp_die_skip_attrs(die, c);
 }
 
+#define AHEAD 2048	/* bytes: leaps over children throw off what processors fetch by themselves */
+
 /*
  * Pass over the DIEs at the cursor in which nobody is interested, as far as that is a matter of adding numbers: their size is
  * fixed, or DW_AT_sibling leads behind their children. What stops it is for cp_die_read() and cp_die_skip().
@@ -128,6 +130,7 @@ static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *
 		if (values.failed || next < values.at)
 			break;
 		at = next;
+		__builtin_prefetch((const void *)((uintptr_t)at + AHEAD));
 	}
 	c->at = at;
 }
