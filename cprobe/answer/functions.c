@@ -17,6 +17,9 @@
 /* Units that are worth a second thread: reading one takes some 50 microseconds. */
 #define WORTH_A_THREAD 16
 
+/* Units that are worth a look at all strings, for what need not be asked of each name then. */
+#define WORTH_A_LOOK 64
+
 /* What is read of a function's or a copy's own attributes. */
 struct parts {
 	struct cp_dw_extent extent;
@@ -43,9 +46,11 @@ struct origin {
 struct walk {
 	const struct cp_program *program;
 	const struct cp_symbols *symbols;
+	size_t last_symbol;		/* that was looked for: functions of a unit are neighbours */
 	const struct cp_where *where;
 	enum cp_inlined inlined;
 	bool by_variant;		/* a glob may match what the symbol table calls a function */
+	bool has_long_texts;		/* in sections of strings */
 	struct cp_records records;	/* with its own arena */
 	struct cp_paths paths;
 	struct origin *origins;
@@ -120,6 +125,14 @@ static void read_parts(const struct cp_die *die, struct cp_cursor *c, struct par
 	}
 }
 
+/* Of showing a long name once more, in bytes of the budget. */
+static uint32_t cost_of(const struct walk *w, const struct cp_dw_attr *attr, const char *name)
+{
+	if (!name || (!w->has_long_texts && attr->form != DW_FORM_string) || strnlen(name, CP_LONG_TEXT) < CP_LONG_TEXT)
+		return 0;
+	return (uint32_t)strnlen(name, UINT32_MAX);
+}
+
 /* What a function is called and where it is declared, by its own attributes or those of its origins. */
 static struct cp_error *read_origin(struct walk *w, const struct parts *parts, struct origin *ret)
 {
@@ -146,9 +159,11 @@ static struct cp_error *read_origin(struct walk *w, const struct parts *parts, s
 			break;
 	}
 	ret->name = name.unit ? cp_attr_string(&name) : NULL;
-	if (!ret->name && linkage.unit)
-		ret->name = cp_attr_string(&linkage);
-	ret->cost = ret->name && strnlen(ret->name, CP_LONG_TEXT) == CP_LONG_TEXT ? (uint32_t)strnlen(ret->name, UINT32_MAX) : 0;
+	if (!ret->name && linkage.unit) {
+		name = linkage;
+		ret->name = cp_attr_string(&name);
+	}
+	ret->cost = cost_of(w, &name, ret->name);
 	ret->line = line.unit && cp_attr_number(&line, &number) ? (uint32_t)number : 0;
 	ret->wanted = ret->name && is_wanted(&w->where->functions, ret->name);
 	return cp_path_of_attr(&w->paths, &file, &ret->file);
@@ -163,12 +178,14 @@ static bool file_wanted(const struct walk *w, const char *file)
 }
 
 /* The name of the symbol that begins at the address, if it is the DWARF name or the compiler's variant of it. */
-static const char *variant_name(const struct cp_symbols *symbols, uint64_t address, const char *name)
+static const char *variant_name(struct walk *w, uint64_t address, const char *name)
 {
+	const struct cp_symbols *symbols = w->symbols;
 	size_t length = strlen(name);
 	const char *variant = NULL;
 
-	for (size_t i = cp_symbols_lower(symbols, address), most = i + MAX_TWINS; i < symbols->count && i < most; i++) {
+	w->last_symbol = cp_symbols_lower_near(symbols, address, w->last_symbol);
+	for (size_t i = w->last_symbol, most = i + MAX_TWINS; i < symbols->count && i < most; i++) {
 		const struct cp_symbol *s = symbols->by_address[i];
 
 		if (s->address != address)
@@ -215,7 +232,7 @@ static struct cp_error *add_concrete(struct walk *w, const struct cp_die *die, c
 	if (!parts->entry.unit || !cp_attr_address(&parts->entry, &entry))
 		entry = 0;
 	for (; cp_ranges_next(&ranges, &low, &high); first = false) {
-		const char *own = variant_name(w->symbols, low, function->name);
+		const char *own = variant_name(w, low, function->name);
 		struct cp_record *record;
 		struct cp_error *error;
 
@@ -476,13 +493,14 @@ struct cp_error *cp_functions_of_units(struct cp_program *program, struct cp_dw_
 	size_t workers = cp_workers(count, WORTH_A_THREAD);
 	struct walk *walks = calloc(workers, sizeof(*walks));
 	struct job job = { units, walks };
+	bool has_long_texts = count < WORTH_A_LOOK || cp_dwarf_has_long_texts(program->dwarf);
 	struct cp_error *error = walks ? NULL : &cp_error_no_memory;
 
 	for (size_t i = 0; walks && i < workers; i++) {
 		struct walk *w = &walks[i];
 
 		*w = (struct walk){ .program = program, .symbols = symbols, .where = where, .inlined = inlined,
-			.by_variant = may_match_variants(&where->functions) };
+			.by_variant = may_match_variants(&where->functions), .has_long_texts = has_long_texts };
 		cp_records_init(&w->records, records->amount);
 		cp_paths_init(&w->paths, &w->records.arena);
 		w->origins = calloc(ORIGINS, sizeof(*w->origins));

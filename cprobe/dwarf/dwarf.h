@@ -128,6 +128,9 @@ struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
 #define CP_LONG_TEXT 256
 const char *cp_dwarf_shared(struct cp_dwarf *dwarf, const char *text);
 
+/* Is there any in the sections of strings? */
+bool cp_dwarf_has_long_texts(const struct cp_dwarf *dwarf);
+
 /*
  * Is the address a tombstone: what linkers leave in the debug data of code that they removed? 0 where no code is, -1 or -2.
  */

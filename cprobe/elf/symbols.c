@@ -322,10 +322,9 @@ struct cp_error *cp_symbols_sort(struct cp_symbols *symbols)
 	return NULL;
 }
 
-size_t cp_symbols_lower(const struct cp_symbols *symbols, uint64_t address)
+/* The same, known to be within [low, high]. */
+static size_t lower_within(const struct cp_symbols *symbols, uint64_t address, size_t low, size_t high)
 {
-	size_t low = 0, high = symbols->count;
-
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
@@ -335,6 +334,33 @@ size_t cp_symbols_lower(const struct cp_symbols *symbols, uint64_t address)
 			high = middle;
 	}
 	return low;
+}
+
+size_t cp_symbols_lower(const struct cp_symbols *symbols, uint64_t address)
+{
+	return lower_within(symbols, address, 0, symbols->count);
+}
+
+size_t cp_symbols_lower_near(const struct cp_symbols *symbols, uint64_t address, size_t near)
+{
+	const struct cp_symbol **all = symbols->by_address;
+	size_t low = near, high = near, step = 1;
+
+	if (near >= symbols->count)
+		return cp_symbols_lower(symbols, address);
+	/* Steps of twice the length each, until the place is passed. */
+	if (all[near]->address < address) {
+		for (; high < symbols->count && all[high]->address < address; step *= 2) {
+			low = high + 1;
+			high = symbols->count - high < step ? symbols->count : high + step;
+		}
+	} else {
+		for (; low && all[low]->address >= address; step *= 2) {
+			high = low;
+			low = low < step ? 0 : low - step;
+		}
+	}
+	return lower_within(symbols, address, low, high);
 }
 
 static const struct cp_section *section_of(const struct cp_symbols *symbols, const struct cp_symbol *symbol)

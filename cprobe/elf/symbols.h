@@ -55,6 +55,9 @@ struct cp_error *cp_symbols_sort(struct cp_symbols *symbols);
 /* Index in by_address of the first symbol at or above the address; needs cp_symbols_sort(). */
 size_t cp_symbols_lower(const struct cp_symbols *symbols, uint64_t address);
 
+/* The same, quickly when it is not far from index `near`. */
+size_t cp_symbols_lower_near(const struct cp_symbols *symbols, uint64_t address, size_t near);
+
 /*
  * The functions of that name, or those whose names begin so: *ret lies in the symbols, until the next call. The first few
  * are looked for one by one, which takes less time than sorting.
