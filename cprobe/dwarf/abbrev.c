@@ -129,53 +129,44 @@ static bool read_attrs(struct reading *b, struct cp_cursor *c, struct cp_dw_size
 	}
 }
 
-static uint8_t interest_of(uint64_t tag)
-{
-	switch (tag) {
-	case DW_TAG_compile_unit:
-	case DW_TAG_partial_unit:
-	case DW_TAG_type_unit:
-	case DW_TAG_skeleton_unit:
-	case DW_TAG_namespace:
-	case DW_TAG_module:
-		return CP_SCOPES;
-	case DW_TAG_subprogram:
-	case DW_TAG_inlined_subroutine:
-	case DW_TAG_lexical_block:
-	case DW_TAG_try_block:
-	case DW_TAG_catch_block:
-		return CP_CODE;
-	case DW_TAG_structure_type:
-	case DW_TAG_union_type:
-	case DW_TAG_class_type:
-	case DW_TAG_enumeration_type:
-		return CP_STRUCTS;
-	case DW_TAG_typedef:
-		return CP_TYPEDEFS;
-	default:
-		return 0;
-	}
-}
+static const uint8_t interests[] = {
+	[DW_TAG_compile_unit] = CP_SCOPES,
+	[DW_TAG_partial_unit] = CP_SCOPES,
+	[DW_TAG_type_unit] = CP_SCOPES,
+	[DW_TAG_skeleton_unit] = CP_SCOPES,
+	[DW_TAG_namespace] = CP_SCOPES,
+	[DW_TAG_module] = CP_SCOPES,
+	[DW_TAG_subprogram] = CP_CODE,
+	[DW_TAG_inlined_subroutine] = CP_CODE,
+	[DW_TAG_lexical_block] = CP_CODE,
+	[DW_TAG_try_block] = CP_CODE,
+	[DW_TAG_catch_block] = CP_CODE,
+	[DW_TAG_structure_type] = CP_STRUCTS,
+	[DW_TAG_union_type] = CP_STRUCTS,
+	[DW_TAG_class_type] = CP_STRUCTS,
+	[DW_TAG_enumeration_type] = CP_STRUCTS,
+	[DW_TAG_typedef] = CP_TYPEDEFS,
+};
 
 static bool read_table(struct reading *b, struct cp_cursor *c, struct cp_dw_sizes sizes)
 {
 	for (;;) {
-		struct cp_abbrev abbrev = { .code = cp_get_uleb(c) }, *items;
-		uint64_t tag;
+		uint64_t code = cp_get_uleb(c), tag;
+		struct cp_abbrev *items;
 
-		if (c->failed || !abbrev.code)
+		if (c->failed || !code)
 			return !c->failed;
-		tag = cp_get_uleb(c);
-		abbrev.tag = tag > UINT16_MAX ? UINT16_MAX : (uint16_t)tag;
-		abbrev.children = cp_get8(c) != 0;
-		abbrev.interest = interest_of(tag);
-		if (!read_attrs(b, c, sizes, &abbrev))
-			return false;
 		items = with_room(b->table.items, b->table.count, &b->item_room, sizeof(*items));
 		if (!items)
 			return false;
 		b->table.items = items;
-		items[b->table.count++] = abbrev;
+		items += b->table.count;
+		tag = cp_get_uleb(c);
+		*items = (struct cp_abbrev){ .code = code, .tag = tag > UINT16_MAX ? UINT16_MAX : (uint16_t)tag,
+			.children = cp_get8(c) != 0, .interest = tag < sizeof(interests) ? interests[tag] : 0 };
+		if (!read_attrs(b, c, sizes, items))
+			return false;
+		b->table.count++;
 	}
 }
 
