@@ -195,7 +195,7 @@ struct cp_error *cp_records_sort(struct cp_records *records)
 	if (s.count < 2 || s.from[0].kind == CP_KIND_TYPE || s.from[0].kind == CP_KIND_FIELD)
 		return NULL;
 	keys = cp_large_alloc(s.count * sizeof(*keys));
-	s.to = malloc(capacity(s.count) * sizeof(*s.to));
+	s.to = cp_large_alloc(capacity(s.count) * sizeof(*s.to));
 	for (size_t i = 0; keys && i < s.count; i++)
 		keys[i] = (struct cp_keyed){ s.from[i].address, i };
 	if (!keys || !s.to || !cp_radix_sort(keys, s.count)) {
