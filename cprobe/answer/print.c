@@ -530,10 +530,11 @@ struct cp_error *cp_records_print(FILE *out, const struct cp_records *records, e
 {
 	struct printing p = { .records = records, .format = format, .out = out, .lock = PTHREAD_MUTEX_INITIALIZER,
 		.turned = PTHREAD_COND_INITIALIZER, .chunk_count = (records->count + CHUNK - 1) / CHUNK };
-	size_t workers = cp_workers(p.chunk_count, 2);
+	size_t workers;
 
 	if (records->count <= CHUNK)
 		return print_range(out, records, 0, records->count, format) ? NULL : &cp_error_no_memory;
+	workers = cp_workers(p.chunk_count, 2);
 	cp_work(workers, workers, print_chunks, &p);
 	return p.failed ? &cp_error_no_memory : NULL;
 }

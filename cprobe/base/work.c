@@ -21,12 +21,15 @@ struct worker {
 
 size_t cp_workers(size_t items, size_t least)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t workers = items / (least ? least : 1);
+	long cpus;
 
+	if (workers <= 1)
+		return 1;
+	cpus = sysconf(_SC_NPROCESSORS_ONLN);	/* reads a file */
 	if (cpus > 0 && workers > (size_t)cpus)
 		workers = (size_t)cpus;
-	return workers < 1 ? 1 : workers > CP_MAX_WORKERS ? CP_MAX_WORKERS : workers;
+	return workers > CP_MAX_WORKERS ? CP_MAX_WORKERS : workers;
 }
 
 static void *run(void *argument)
