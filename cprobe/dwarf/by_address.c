@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/radix.h"
+#include "base/work.h"
 #include "dwarf/by_address.h"
 #include "dwarf/ranges.h"
 
@@ -93,25 +94,37 @@ static struct cp_error *read_aranges(struct cp_address_map *map)
 	return error;
 }
 
+/* Units that are worth a second thread: reading a root takes some two microseconds. */
+#define WORTH_A_THREAD 256
+
+static struct cp_error *read_root(void *context, size_t worker, size_t item)
+{
+	struct cp_dwarf *dwarf = context;
+
+	(void)worker;
+	return cp_unit_root(&dwarf->units[item]);
+}
+
 /* What the units say themselves: not all of them need be in .debug_aranges, and clang makes none. */
 static struct cp_error *read_all(struct cp_address_map *map)
 {
+	size_t count = map->dwarf->info_count;
+	struct cp_error *error = cp_work(count, cp_workers(count, WORTH_A_THREAD), read_root, map->dwarf);
+
 	map->is_complete = true;
-	for (size_t i = 0; i < map->dwarf->info_count; i++) {
+	for (size_t i = 0; i < count && !error; i++) {
 		struct cp_dw_unit *unit = &map->dwarf->units[i];
-		struct cp_error *error = cp_unit_root(unit);
 		struct cp_ranges ranges;
 		uint64_t low, high;
 
-		if (!error && cp_ranges_begin(&unit->extent, &ranges)) {
-			while (!error && cp_ranges_next(&ranges, &low, &high))
-				error = add_range(map, unit, low, high);
-		}
-		if (error)
-			return error;
+		if (!cp_ranges_begin(&unit->extent, &ranges))
+			continue;
+		while (!error && cp_ranges_next(&ranges, &low, &high))
+			error = add_range(map, unit, low, high);
 	}
-	sort_ranges(map);
-	return NULL;
+	if (!error)
+		sort_ranges(map);
+	return error;
 }
 
 /* Ranges of units may nest (a unit that claims a whole section): the nearest start wins. */
