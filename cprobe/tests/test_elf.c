@@ -407,6 +407,9 @@ static void lies_of_relocations_are_named(void **state)
 	m.data_relocations[2].r_info = ELF64_R_INFO(4, R_X86_64_64);
 	assert_parts_corrupt(m.parts, SECTIONS, "symbol 4", "of the 4");
 	make_module(&m);
+	m.parts[SYMTAB - 1].size = 0;
+	assert_parts_corrupt(m.parts, SECTIONS, "symbol 1", "of the 0");
+	make_module(&m);
 	m.symbols[1].st_shndx = 100;
 	assert_parts_corrupt(m.parts, SECTIONS, "section 100", "of 10");
 	make_module(&m);
