@@ -286,7 +286,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 
 		while (at < count && keys[at].key < symbol->address)
 			at++;
-		if (cp_symbol_is_overlong(symbol)) {
+		if (cp_symbol_is_overlong(&program->symbols, symbol)) {
 			overlong++;
 			continue;
 		}

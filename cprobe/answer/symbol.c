@@ -47,7 +47,7 @@ static struct cp_error *find_symbol(struct cp_program *program, const char *glob
 	for (size_t i = 0; i < program->symbols.count && !error; i++) {
 		const struct cp_symbol *symbol = &program->symbols.items[i];
 
-		if (!literal && cp_symbol_is_overlong(symbol))
+		if (!literal && cp_symbol_is_overlong(&program->symbols, symbol))
 			overlong++;
 		else if (literal ? !strcmp(glob, symbol->name) : cp_glob_name(glob, symbol->name))
 			error = add(program, symbol, records);

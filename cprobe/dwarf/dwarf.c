@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <stdlib.h>
 
+#include "base/texts.h"
 #include "dwarf/dwarf.h"
 #include "elf/inflate.h"
 
@@ -296,25 +297,14 @@ const char *cp_dwarf_shared(struct cp_dwarf *dwarf, const char *text)
 	return cp_dwarf_charge(dwarf, strlen(text)) ? text : NULL;
 }
 
-static bool has_long_texts(const struct cp_dw_bytes *s)
+static bool has_long(const struct cp_dw_bytes *s)
 {
-	const uint8_t *at = s->bytes;
-
-	/* Of so many bytes one ends a text, or there is a long one. */
-	for (uint64_t left = at ? s->terminated : 0; left >= CP_LONG_TEXT;) {
-		const uint8_t *end = memrchr(at, 0, CP_LONG_TEXT);
-
-		if (!end)
-			return true;
-		left -= (uint64_t)(end + 1 - at);
-		at = end + 1;
-	}
-	return false;
+	return s->bytes && cp_texts_have_long(s->bytes, s->terminated, CP_LONG_TEXT);
 }
 
 bool cp_dwarf_has_long_texts(const struct cp_dwarf *dwarf)
 {
-	return has_long_texts(&dwarf->sections[CP_DW_STR]) || has_long_texts(&dwarf->sections[CP_DW_LINE_STR]);
+	return has_long(&dwarf->sections[CP_DW_STR]) || has_long(&dwarf->sections[CP_DW_LINE_STR]);
 }
 
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf)

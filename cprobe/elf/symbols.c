@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/large.h"
 #include "base/radix.h"
+#include "base/texts.h"
 #include "elf/symbols.h"
 
 const struct cp_section *cp_symbols_table(const struct cp_image *image, uint32_t type)
@@ -167,6 +168,7 @@ struct cp_error *cp_symbols_read_within(const struct cp_image *image, const stru
 	symbols->count = count;
 	symbols->image = image;
 	symbols->is_dynsym = table->type == SHT_DYNSYM;
+	symbols->has_overlong = within || cp_texts_have_long(t.names, t.names_size, CP_LONGEST_NAME);
 	return NULL;
 }
 
@@ -437,9 +439,9 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 	return nearest;
 }
 
-bool cp_symbol_is_overlong(const struct cp_symbol *symbol)
+bool cp_symbol_is_overlong(const struct cp_symbols *symbols, const struct cp_symbol *symbol)
 {
-	return strnlen(symbol->name, CP_LONGEST_NAME) == CP_LONGEST_NAME;
+	return symbols->has_overlong && strnlen(symbol->name, CP_LONGEST_NAME) == CP_LONGEST_NAME;
 }
 
 #define FEW_LOOKS 64
@@ -453,9 +455,9 @@ static int compare_names(const void *left, const void *right)
 	return order ? order : *a < *b ? -1 : *a > *b;
 }
 
-static bool is_named_function(const struct cp_symbol *symbol)
+static bool is_named_function(const struct cp_symbols *symbols, const struct cp_symbol *symbol)
 {
-	return (symbol->type == STT_FUNC || symbol->type == STT_GNU_IFUNC) && !cp_symbol_is_overlong(symbol);
+	return (symbol->type == STT_FUNC || symbol->type == STT_GNU_IFUNC) && !cp_symbol_is_overlong(symbols, symbol);
 }
 
 static struct cp_error *look_by_name(struct cp_symbols *symbols, const char *name, size_t length, size_t *count)
@@ -466,7 +468,7 @@ static struct cp_error *look_by_name(struct cp_symbols *symbols, const char *nam
 	for (size_t i = 0; i < symbols->count && *count < MOST_NAMED; i++) {
 		const struct cp_symbol *symbol = &symbols->items[i];
 
-		if (strncmp(symbol->name, name, length) || !is_named_function(symbol))
+		if (strncmp(symbol->name, name, length) || !is_named_function(symbols, symbol))
 			continue;
 		found = cp_grow(symbols->looked, *count, sizeof(*found));
 		if (!found)
@@ -483,7 +485,7 @@ static struct cp_error *sort_by_name(struct cp_symbols *symbols)
 	if (!symbols->by_name)
 		return &cp_error_no_memory;
 	for (size_t i = 0; i < symbols->count; i++) {
-		if (is_named_function(&symbols->items[i]))
+		if (is_named_function(symbols, &symbols->items[i]))
 			symbols->by_name[symbols->by_name_count++] = &symbols->items[i];
 	}
 	if (symbols->by_name_count)

@@ -29,6 +29,7 @@ struct cp_symbols {
 	size_t looks;
 	const struct cp_image *image;	/* whose section indices these are; not owned */
 	bool is_dynsym;
+	bool has_overlong;		/* or that is not known: see cp_symbol_is_overlong() */
 	size_t functions, objects;
 	size_t local_functions;		/* 0: there are none, or strip(1) removed them */
 };
@@ -76,7 +77,7 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
  * passes over those, and says so.
  */
 #define CP_LONGEST_NAME 4096
-bool cp_symbol_is_overlong(const struct cp_symbol *symbol);
+bool cp_symbol_is_overlong(const struct cp_symbols *symbols, const struct cp_symbol *symbol);
 
 /* Is it a name for code: a function, or a label in an executable section? */
 bool cp_symbol_is_code(const struct cp_symbols *symbols, const struct cp_symbol *symbol);
