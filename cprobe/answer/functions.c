@@ -50,7 +50,7 @@ struct walk {
 	const struct cp_where *where;
 	enum cp_inlined inlined;
 	bool by_variant;		/* a glob may match what the symbol table calls a function */
-	bool has_long_texts;		/* in sections of strings */
+	const struct cp_long_texts *long_texts;	/* in sections of strings */
 	struct cp_records records;	/* with its own arena */
 	struct cp_paths paths;
 	struct origin *origins;
@@ -125,12 +125,15 @@ static void read_parts(const struct cp_die *die, struct cp_cursor *c, struct par
 	}
 }
 
-/* Of showing a long name once more, in bytes of the budget. */
+/* Of showing a long name once more, in bytes of the budget; 0 of others. */
 static uint32_t cost_of(const struct walk *w, const struct cp_dw_attr *attr, const char *name)
 {
-	if (!name || (!w->has_long_texts && attr->form != DW_FORM_string) || strnlen(name, CP_LONG_TEXT) < CP_LONG_TEXT)
+	size_t length;
+
+	if (!name)
 		return 0;
-	return (uint32_t)strnlen(name, UINT32_MAX);
+	length = attr->form == DW_FORM_string ? attr->value - 1 : cp_long_texts_length(w->long_texts, name, CP_LONG_TEXT);
+	return length < CP_LONG_TEXT ? 0 : length > UINT32_MAX ? UINT32_MAX : (uint32_t)length;
 }
 
 /* What a function is called and where it is declared, by its own attributes or those of its origins. */
@@ -493,14 +496,16 @@ struct cp_error *cp_functions_of_units(struct cp_program *program, struct cp_dw_
 	size_t workers = cp_workers(count, WORTH_A_THREAD);
 	struct walk *walks = calloc(workers, sizeof(*walks));
 	struct job job = { units, walks };
-	bool has_long_texts = count < WORTH_A_LOOK || cp_dwarf_has_long_texts(program->dwarf);
+	struct cp_long_texts long_texts = { .are_more = true };
 	struct cp_error *error = walks ? NULL : &cp_error_no_memory;
 
+	if (count >= WORTH_A_LOOK)
+		cp_dwarf_long_texts(program->dwarf, &long_texts);
 	for (size_t i = 0; walks && i < workers; i++) {
 		struct walk *w = &walks[i];
 
 		*w = (struct walk){ .program = program, .symbols = symbols, .where = where, .inlined = inlined,
-			.by_variant = may_match_variants(&where->functions), .has_long_texts = has_long_texts };
+			.by_variant = may_match_variants(&where->functions), .long_texts = &long_texts };
 		cp_records_init(&w->records, records->amount);
 		cp_paths_init(&w->paths, &w->records.arena);
 		w->origins = calloc(ORIGINS, sizeof(*w->origins));

@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <stdlib.h>
 
-#include "base/texts.h"
 #include "dwarf/dwarf.h"
 #include "elf/inflate.h"
 
@@ -297,14 +296,17 @@ const char *cp_dwarf_shared(struct cp_dwarf *dwarf, const char *text)
 	return cp_dwarf_charge(dwarf, strlen(text)) ? text : NULL;
 }
 
-static bool has_long(const struct cp_dw_bytes *s)
+void cp_dwarf_long_texts(const struct cp_dwarf *dwarf, struct cp_long_texts *ret)
 {
-	return s->bytes && cp_texts_have_long(s->bytes, s->terminated, CP_LONG_TEXT);
-}
+	static const enum cp_dw_section sections[] = { CP_DW_STR, CP_DW_LINE_STR };
 
-bool cp_dwarf_has_long_texts(const struct cp_dwarf *dwarf)
-{
-	return has_long(&dwarf->sections[CP_DW_STR]) || has_long(&dwarf->sections[CP_DW_LINE_STR]);
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
+		const struct cp_dw_bytes *s = &dwarf->sections[sections[i]];
+
+		if (s->bytes)
+			cp_long_texts_add(ret, (const char *)s->bytes, s->terminated, CP_LONG_TEXT);
+	}
 }
 
 struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf)

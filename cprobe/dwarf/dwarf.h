@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/radix.h"
+#include "base/texts.h"
 #include "dwarf/abbrev.h"
 #include "dwarf/cursor.h"
 
@@ -128,8 +129,8 @@ struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf);
 #define CP_LONG_TEXT 256
 const char *cp_dwarf_shared(struct cp_dwarf *dwarf, const char *text);
 
-/* Is there any in the sections of strings? */
-bool cp_dwarf_has_long_texts(const struct cp_dwarf *dwarf);
+/* Those in the sections of strings, for who would have to ask of very many: a fraction of a millisecond. */
+void cp_dwarf_long_texts(const struct cp_dwarf *dwarf, struct cp_long_texts *ret);
 
 /*
  * Is the address a tombstone: what linkers leave in the debug data of code that they removed? 0 where no code is, -1 or -2.

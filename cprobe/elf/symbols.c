@@ -6,7 +6,6 @@
 #include "base/arena.h"
 #include "base/large.h"
 #include "base/radix.h"
-#include "base/texts.h"
 #include "elf/symbols.h"
 
 const struct cp_section *cp_symbols_table(const struct cp_image *image, uint32_t type)
@@ -168,7 +167,9 @@ struct cp_error *cp_symbols_read_within(const struct cp_image *image, const stru
 	symbols->count = count;
 	symbols->image = image;
 	symbols->is_dynsym = table->type == SHT_DYNSYM;
-	symbols->has_overlong = within || cp_texts_have_long(t.names, t.names_size, CP_LONGEST_NAME);
+	symbols->overlong.are_more = within != NULL;
+	if (!within && t.names_size)
+		cp_long_texts_add(&symbols->overlong, t.names, t.names_size, CP_LONGEST_NAME);
 	return NULL;
 }
 
@@ -441,7 +442,7 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 
 bool cp_symbol_is_overlong(const struct cp_symbols *symbols, const struct cp_symbol *symbol)
 {
-	return symbols->has_overlong && strnlen(symbol->name, CP_LONGEST_NAME) == CP_LONGEST_NAME;
+	return cp_long_texts_length(&symbols->overlong, symbol->name, CP_LONGEST_NAME) != 0;
 }
 
 #define FEW_LOOKS 64

@@ -6,6 +6,7 @@
 #ifndef CPROBE_SYMBOLS_H
 #define CPROBE_SYMBOLS_H
 
+#include "base/texts.h"
 #include "elf/image.h"
 
 struct cp_symbol {
@@ -29,7 +30,7 @@ struct cp_symbols {
 	size_t looks;
 	const struct cp_image *image;	/* whose section indices these are; not owned */
 	bool is_dynsym;
-	bool has_overlong;		/* or that is not known: see cp_symbol_is_overlong() */
+	struct cp_long_texts overlong;	/* names; see cp_symbol_is_overlong() */
 	size_t functions, objects;
 	size_t local_functions;		/* 0: there are none, or strip(1) removed them */
 };
