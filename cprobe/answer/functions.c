@@ -404,36 +404,48 @@ static struct cp_error *take_copy(struct walk *w, const struct cp_die *die, stru
 	return error;
 }
 
+/* A function that the walk is in. */
+struct around {
+	size_t depth;			/* of what is in it */
+	const char *name;		/* NULL: it is no concrete one */
+};
+
 /* All DIEs of a unit that may be functions or hold some, in the order of the file. */
 static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *shared)
 {
-	const char *outer[MAX_DEPTH];	/* the concrete function around, by depth */
+	struct around around[MAX_DEPTH];
 	struct cp_error *error = cp_unit_borrow(shared, &w->scratch, &w->unit);
 	struct cp_dw_unit *unit = &w->unit;
+	unsigned int interest = CP_SCOPES | CP_CODE;
+	size_t depth = 0, count = 0;
 	struct cp_cursor c;
 	struct cp_die die;
-	size_t depth = 0;
 
 	if (error)
 		return error;
-	outer[0] = NULL;
+	if (!cp_unit_is_c(unit))
+		interest |= CP_DECLARED | CP_STRUCTS;
 	c = cp_unit_cursor(unit, unit->first);
 	while (cp_left(&c) && !error) {
+		const char *outer;
 		bool enter = true;
 
-		cp_die_pass(unit, &c, cp_unit_is_c(unit) ? CP_SCOPES | CP_CODE : CP_SCOPES | CP_CODE | CP_STRUCTS);
+		cp_die_pass(unit, &c, interest, &depth);
+		if (!cp_left(&c))
+			break;
 		if (!cp_die_read(unit, &c, &die)) {
 			depth -= depth > 0;
 			continue;
 		}
-		if (depth + 1 < MAX_DEPTH)
-			outer[depth + 1] = outer[depth];
+		while (count && around[count - 1].depth > depth)
+			count--;
+		outer = count ? around[count - 1].name : NULL;
 		switch (cp_die_tag(&die)) {
 		case DW_TAG_subprogram:
-			error = take_function(w, &die, &c, &outer[depth + 1 < MAX_DEPTH ? depth + 1 : depth], &enter);
+			error = take_function(w, &die, &c, &outer, &enter);
 			break;
 		case DW_TAG_inlined_subroutine:
-			error = take_copy(w, &die, &c, outer[depth]);
+			error = take_copy(w, &die, &c, outer);
 			break;
 		case DW_TAG_compile_unit:
 		case DW_TAG_partial_unit:
@@ -458,9 +470,13 @@ static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *shared)
 			enter = false;
 			cp_die_skip(&die, &c);
 		}
-		if (enter && die.abbrev->children && ++depth == MAX_DEPTH)
+		if (!enter || !die.abbrev->children)
+			continue;
+		if (++depth >= MAX_DEPTH)
 			return cp_unit_corrupt(unit, "its scopes are nested more than %d deep at 0x%llx", MAX_DEPTH,
 				(unsigned long long)die.offset);
+		if (cp_die_tag(&die) == DW_TAG_subprogram)
+			around[count++] = (struct around){ depth, outer };
 	}
 	if (!error && c.failed)
 		error = cp_unit_corrupt(unit, "its DIEs are malformed or cut off after the one at 0x%llx",

@@ -114,6 +114,8 @@ static bool read_attrs(struct reading *b, struct cp_cursor *c, struct cp_dw_size
 		attrs[b->table.attr_count++] = (struct cp_abbrev_attr){ (uint16_t)name, (uint16_t)form, (int8_t)size,
 			form == DW_FORM_implicit_const ? cp_get_sleb(c) : 1 };
 		abbrev->attr_count++;
+		if (abbrev->interest == CP_DECLARED && (name == DW_AT_low_pc || name == DW_AT_ranges))
+			abbrev->interest = CP_CODE;
 		if (name == DW_AT_sibling && from_start && size > 0 && form != DW_FORM_ref_addr) {
 			abbrev->sibling_size = (uint8_t)size;
 			abbrev->sibling_at = (uint16_t)fixed;
@@ -136,11 +138,11 @@ static const uint8_t interests[] = {
 	[DW_TAG_skeleton_unit] = CP_SCOPES,
 	[DW_TAG_namespace] = CP_SCOPES,
 	[DW_TAG_module] = CP_SCOPES,
-	[DW_TAG_subprogram] = CP_CODE,
+	[DW_TAG_subprogram] = CP_DECLARED,
 	[DW_TAG_inlined_subroutine] = CP_CODE,
-	[DW_TAG_lexical_block] = CP_CODE,
-	[DW_TAG_try_block] = CP_CODE,
-	[DW_TAG_catch_block] = CP_CODE,
+	[DW_TAG_lexical_block] = CP_BLOCKS,
+	[DW_TAG_try_block] = CP_BLOCKS,
+	[DW_TAG_catch_block] = CP_BLOCKS,
 	[DW_TAG_structure_type] = CP_STRUCTS,
 	[DW_TAG_union_type] = CP_STRUCTS,
 	[DW_TAG_class_type] = CP_STRUCTS,

@@ -33,9 +33,11 @@ struct cp_abbrev_step {
 /* What a walk over DIEs is after: bits, by tag. All other DIEs are passed over. */
 enum cp_interest {
 	CP_SCOPES = 1,		/* units, namespaces, modules */
-	CP_CODE = 2,		/* functions, inlined copies, blocks */
-	CP_STRUCTS = 4,		/* structs, unions, classes, enumerations, which have functions and types in C++ and Rust */
-	CP_TYPEDEFS = 8,
+	CP_CODE = 2,		/* functions that say where their code is, inlined copies */
+	CP_DECLARED = 4,	/* other functions: in C there is nothing in them that has code */
+	CP_BLOCKS = 8,		/* in functions */
+	CP_STRUCTS = 16,	/* structs, unions, classes, enumerations, which have functions and types in C++ and Rust */
+	CP_TYPEDEFS = 32,
 };
 
 struct cp_abbrev {

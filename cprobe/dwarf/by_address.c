@@ -219,10 +219,11 @@ static struct cp_error *read_functions(struct cp_dw_unit *unit, struct cp_functi
 {
 	struct cp_error *error = cp_unit_prepare(unit);
 	struct cp_cursor c = cp_unit_cursor(unit, unit->first);
+	unsigned int interest = CP_SCOPES | CP_CODE | (cp_unit_is_c(unit) ? 0 : CP_DECLARED | CP_STRUCTS);
 	struct cp_die die;
 
 	while (!error && cp_left(&c)) {
-		cp_die_pass(unit, &c, CP_SCOPES | CP_CODE | CP_STRUCTS);
+		cp_die_pass(unit, &c, interest, NULL);
 		if (!cp_die_read(unit, &c, &die))
 			continue;	/* the end of the unit's DIEs, or of a namespace's */
 		if (cp_die_tag(&die) == DW_TAG_subprogram)

@@ -97,21 +97,30 @@ static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
 
 /*
  * Pass over the DIEs at the cursor in which nobody is interested, as far as that is a matter of adding numbers: their size is
- * fixed, or DW_AT_sibling leads behind their children. What stops it is for cp_die_read() and cp_die_skip().
+ * fixed, or DW_AT_sibling leads behind their children. With a depth, blocks are entered, and they and others left at the end
+ * of their children: *depth is how many are around the cursor. What stops it is for cp_die_read() and cp_die_skip().
  */
-static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *c, unsigned int interest)
+static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *c, unsigned int interest, size_t *depth)
 {
 	const struct cp_abbrevs *table = &unit->table->abbrevs;
 	const uint8_t *start = unit->dwarf->sections[unit->section].bytes + unit->offset, *at = c->at;
 
-	while (at < c->end && (size_t)(*at - 1) < table->count && *at < 0x80) {
-		const struct cp_abbrev *abbrev = &table->items[*at - 1];
+	while (at < c->end && *at < 0x80) {
 		struct cp_cursor values = { at + 1, c->end, false };
+		const struct cp_abbrev *abbrev;
 		const uint8_t *next;
 
+		if (!*at && depth && *depth) {
+			--*depth;
+			at++;
+			continue;
+		}
+		if ((size_t)(*at - 1) >= table->count)
+			break;
+		abbrev = &table->items[*at - 1];
 		if (abbrev->code != *at || (abbrev->interest & interest))
 			break;
-		if (!abbrev->children) {
+		if (!abbrev->children || (depth && abbrev->interest == CP_BLOCKS)) {
 			if (abbrev->step_count != 1)
 				break;
 			cp_skip(&values, abbrev->steps->fixed);
@@ -129,6 +138,8 @@ static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *
 		}
 		if (values.failed || next < values.at)
 			break;
+		if (depth && abbrev->interest == CP_BLOCKS)
+			*depth += abbrev->children;
 		at = next;
 		__builtin_prefetch((const void *)((uintptr_t)at + AHEAD));
 	}
