@@ -194,6 +194,22 @@ static void sort(struct cp_abbrevs *table)
 	table->count = kept;
 }
 
+static void make_passes(struct cp_abbrevs *table)
+{
+	memset(table->passes, 0xff, CP_PASSES * sizeof(*table->passes));
+	for (size_t i = 0; i < table->count && table->items[i].code < CP_PASSES; i++) {
+		const struct cp_abbrev *item = &table->items[i];
+		bool by_sibling = item->children && item->sibling_size && item->interest != CP_BLOCKS;
+		bool by_size = (!item->children || item->interest == CP_BLOCKS) && item->step_count == 1;
+
+		if (!by_sibling && !by_size)
+			continue;
+		table->passes[item->code] = (struct cp_abbrev_pass){ .fixed = item->steps->fixed, .children = item->children,
+			.sibling_at = item->sibling_at, .sibling_size = by_sibling ? item->sibling_size : 0,
+			.interest = item->interest };
+	}
+}
+
 bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw_sizes sizes)
 {
 	struct reading b = { .table = *table, .item_room = table->count, .attr_room = table->attr_count,
@@ -205,7 +221,9 @@ bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw
 	for (uint16_t form = 0; form < KNOWN_FORMS; form++)
 		b.form_sizes[form] = (int8_t)cp_form_size(form, sizes);
 	b.table.count = b.table.attr_count = b.table.step_count = 0;
-	done = read_table(&b, c, sizes);
+	if (!b.table.passes)
+		b.table.passes = malloc(CP_PASSES * sizeof(*b.table.passes));
+	done = b.table.passes && read_table(&b, c, sizes);
 	*table = b.table;
 	if (!done)
 		return false;
@@ -223,6 +241,7 @@ bool cp_abbrevs_read(struct cp_abbrevs *table, struct cp_cursor *c, struct cp_dw
 	}
 	if (!sorted)
 		sort(table);
+	make_passes(table);
 	return true;
 }
 
@@ -231,6 +250,7 @@ void cp_abbrevs_deinit(struct cp_abbrevs *table)
 	free(table->items);
 	free(table->attrs);
 	free(table->steps);
+	free(table->passes);
 	memset(table, 0, sizeof(*table));
 }
 

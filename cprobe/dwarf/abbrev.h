@@ -38,6 +38,7 @@ enum cp_interest {
 	CP_BLOCKS = 8,		/* in functions */
 	CP_STRUCTS = 16,	/* structs, unions, classes, enumerations, which have functions and types in C++ and Rust */
 	CP_TYPEDEFS = 32,
+	CP_ANY = 0xff,
 };
 
 struct cp_abbrev {
@@ -52,8 +53,23 @@ struct cp_abbrev {
 	const struct cp_abbrev_step *steps;
 };
 
+/*
+ * How to pass over a DIE whose code is one byte, in eight bytes: a walk over all DIEs has those of a unit in the processor's
+ * first cache.
+ */
+struct cp_abbrev_pass {
+	uint16_t fixed;			/* bytes of all values */
+	uint16_t sibling_at;		/* as in struct cp_abbrev */
+	uint8_t sibling_size;		/* 0: there are no children, or it is a block */
+	uint8_t interest;		/* enum cp_interest, or CP_ANY: it cannot be passed over so */
+	bool children;
+};
+
+#define CP_PASSES 128
+
 struct cp_abbrevs {
 	struct cp_abbrev *items;	/* sorted by code; owned, as the lists are that they point into */
+	struct cp_abbrev_pass *passes;	/* CP_PASSES, by code */
 	struct cp_abbrev_attr *attrs;
 	struct cp_abbrev_step *steps;
 	size_t count, attr_count, step_count;

@@ -219,7 +219,7 @@ static struct cp_error *read_functions(struct cp_dw_unit *unit, struct cp_functi
 {
 	struct cp_error *error = cp_unit_prepare(unit);
 	struct cp_cursor c = cp_unit_cursor(unit, unit->first);
-	unsigned int interest = CP_SCOPES | CP_CODE | (cp_unit_is_c(unit) ? 0 : CP_DECLARED | CP_STRUCTS);
+	unsigned int interest = CP_SCOPES | CP_CODE | CP_BLOCKS | (cp_unit_is_c(unit) ? 0 : CP_DECLARED | CP_STRUCTS);
 	struct cp_die die;
 
 	while (!error && cp_left(&c)) {

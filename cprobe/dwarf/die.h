@@ -102,44 +102,36 @@ static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
  */
 static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *c, unsigned int interest, size_t *depth)
 {
-	const struct cp_abbrevs *table = &unit->table->abbrevs;
+	const struct cp_abbrev_pass *passes = unit->table->abbrevs.passes;
 	const uint8_t *start = unit->dwarf->sections[unit->section].bytes + unit->offset, *at = c->at;
 
-	while (at < c->end && *at < 0x80) {
+	while (at < c->end && *at < CP_PASSES) {
+		struct cp_abbrev_pass pass = passes[*at];
 		struct cp_cursor values = { at + 1, c->end, false };
-		const struct cp_abbrev *abbrev;
 		const uint8_t *next;
+		uint64_t offset;
 
-		if (!*at && depth && *depth) {
-			--*depth;
+		if (pass.interest & interest) {
+			if (*at || !depth || !*depth)
+				break;
+			--*depth;	/* a null entry */
 			at++;
 			continue;
 		}
-		if ((size_t)(*at - 1) >= table->count)
-			break;
-		abbrev = &table->items[*at - 1];
-		if (abbrev->code != *at || (abbrev->interest & interest))
-			break;
-		if (!abbrev->children || (depth && abbrev->interest == CP_BLOCKS)) {
-			if (abbrev->step_count != 1)
-				break;
-			cp_skip(&values, abbrev->steps->fixed);
+		if (!pass.sibling_size) {
+			cp_skip(&values, pass.fixed);
 			next = values.at;
-		} else if (abbrev->sibling_size) {
-			uint64_t offset;
-
-			cp_skip(&values, abbrev->sibling_at);
-			offset = cp_get_sized(&values, abbrev->sibling_size);
+		} else {
+			cp_skip(&values, pass.sibling_at);
+			offset = cp_get_sized(&values, pass.sibling_size);
 			if (offset >= (uint64_t)(c->end - start))
 				break;
 			next = start + offset;
-		} else {
-			break;
 		}
 		if (values.failed || next < values.at)
 			break;
-		if (depth && abbrev->interest == CP_BLOCKS)
-			*depth += abbrev->children;
+		if (depth && pass.interest == CP_BLOCKS)
+			*depth += pass.children;
 		at = next;
 		__builtin_prefetch((const void *)((uintptr_t)at + AHEAD));
 	}
