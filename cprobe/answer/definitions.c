@@ -237,7 +237,7 @@ static struct cp_error *search_unit(void *context, size_t worker, size_t item)
 		return error;
 	c = cp_unit_cursor(unit, unit->first);
 	while (cp_left(&c) && c.at <= last) {
-		cp_die_pass(unit, &c, CP_SCOPES | CP_BLOCKS | CP_STRUCTS | CP_TYPEDEFS, NULL);
+		cp_die_pass(unit, &c, CP_SCOPES | CP_BLOCKS | CP_STRUCTS | CP_TYPEDEFS, NULL, 0);
 		if (!cp_die_read(unit, &c, &die))
 			continue;
 		switch (cp_die_tag(&die)) {

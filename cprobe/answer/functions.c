@@ -430,16 +430,17 @@ static struct cp_error *walk_unit(struct walk *w, struct cp_dw_unit *shared)
 		const char *outer;
 		bool enter = true;
 
-		cp_die_pass(unit, &c, interest, &depth);
+		while (count && around[count - 1].depth > depth)
+			count--;
+		outer = count ? around[count - 1].name : NULL;
+		/* Not out of the function: what comes behind it is in another one. */
+		cp_die_pass(unit, &c, interest, &depth, count ? around[count - 1].depth : 0);
 		if (!cp_left(&c))
 			break;
 		if (!cp_die_read(unit, &c, &die)) {
 			depth -= depth > 0;
 			continue;
 		}
-		while (count && around[count - 1].depth > depth)
-			count--;
-		outer = count ? around[count - 1].name : NULL;
 		switch (cp_die_tag(&die)) {
 		case DW_TAG_subprogram:
 			error = take_function(w, &die, &c, &outer, &enter);

@@ -39,7 +39,7 @@ static size_t lower(const struct job *job, const struct group *group, uint64_t a
 
 /*
  * Run the unit's table until all addresses are found: each belongs to the last row at or below it, within a sequence, the
- * first that has it.
+ * first that has it. What is malformed behind that is not seen.
  */
 static struct cp_error *one_group(void *context, size_t worker, size_t item)
 {
@@ -68,7 +68,7 @@ static struct cp_error *one_group(void *context, size_t worker, size_t item)
 		for (; more && next < end && job->keys[next].key < rows.row.address; next++) {
 			if (job->files[next] != CP_DW_NONE)
 				continue;
-			job->files[next] = last.file;
+			job->files[next] = last.file < CP_DW_NONE ? last.file : CP_DW_NONE - 1;	/* found, in no file */
 			job->lines[job->keys[next].index].line = last.line;
 			left--;
 		}

@@ -434,22 +434,27 @@ struct printing {
 	bool failed;			/* there was no memory for a line of it */
 };
 
-/* The text of some records, malloc'ed; NULL: there was no memory. */
-static char *json_of(const struct cp_records *records, size_t first, size_t end, size_t *size)
+static ssize_t write_line(void *cookie, const char *bytes, size_t count)
 {
-	char *bytes = NULL;
-	FILE *text = open_memstream(&bytes, size);
-	bool failed;
+	struct line *line = cookie;
 
-	if (!text)
-		return NULL;
+	add_bytes(line, bytes, count);
+	return line->failed ? 0 : (ssize_t)count;
+}
+
+/* A memory stream would not do: glibc's loses what it has no memory for, and says nothing. */
+static void add_json(struct line *line, const struct cp_records *records, size_t first, size_t end)
+{
+	FILE *text = fopencookie(line, "w", (cookie_io_functions_t){ .write = write_line });
+
+	if (!text) {
+		line->failed = true;
+		return;
+	}
 	for (size_t i = first; i < end; i++)
 		print_json(text, &records->items[i]);
-	failed = ferror(text);
-	if (!fclose(text) && !failed)
-		return bytes;
-	free(bytes);
-	return NULL;
+	if (fclose(text))
+		line->failed = true;
 }
 
 /* Without a memory of its own; false: not even for a line. */
@@ -489,26 +494,19 @@ static void next_turn(struct printing *p)
 static void print_chunk(struct printing *p, struct line *line, size_t chunk)
 {
 	size_t first = chunk * CHUNK, end = first + CHUNK < p->records->count ? first + CHUNK : p->records->count;
-	char *json = NULL;
-	const char *bytes = NULL;
-	size_t size = 0;
 
-	if (p->format == CP_FORMAT_JSON) {
-		bytes = json = json_of(p->records, first, end, &size);
-	} else if (!line->failed) {
-		line->used = 0;
-		line->last_path = NULL;
+	line->used = 0;
+	line->last_path = NULL;
+	if (!line->failed && p->format == CP_FORMAT_JSON)
+		add_json(line, p->records, first, end);
+	else if (!line->failed)
 		add_range(line, p->records, first, end, p->format);
-		bytes = line->failed ? NULL : line->bytes;
-		size = line->used;
-	}
 	wait_for_turn(p, chunk);
-	if (bytes)
-		fwrite(bytes, 1, size, p->out);
-	else if (!print_range(p->out, p->records, first, end, p->format))
-		p->failed = true;
+	if (!p->failed && !line->failed)
+		fwrite(line->bytes, 1, line->used, p->out);
+	else if (!p->failed)	/* nothing behind a gap */
+		p->failed = !print_range(p->out, p->records, first, end, p->format);
 	next_turn(p);
-	free(json);
 }
 
 /* As many chunks as there are: who has the first of those that are not printed waits for nobody. */
@@ -536,5 +534,7 @@ struct cp_error *cp_records_print(FILE *out, const struct cp_records *records, e
 		return print_range(out, records, 0, records->count, format) ? NULL : &cp_error_no_memory;
 	workers = cp_workers(p.chunk_count, 2);
 	cp_work(workers, workers, print_chunks, &p);
+	pthread_cond_destroy(&p.turned);
+	pthread_mutex_destroy(&p.lock);
 	return p.failed ? &cp_error_no_memory : NULL;
 }

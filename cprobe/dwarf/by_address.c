@@ -223,7 +223,7 @@ static struct cp_error *read_functions(struct cp_dw_unit *unit, struct cp_functi
 	struct cp_die die;
 
 	while (!error && cp_left(&c)) {
-		cp_die_pass(unit, &c, interest, NULL);
+		cp_die_pass(unit, &c, interest, NULL, 0);
 		if (!cp_die_read(unit, &c, &die))
 			continue;	/* the end of the unit's DIEs, or of a namespace's */
 		if (cp_die_tag(&die) == DW_TAG_subprogram)

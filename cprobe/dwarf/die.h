@@ -97,10 +97,12 @@ static inline void cp_die_skip(const struct cp_die *die, struct cp_cursor *c)
 
 /*
  * Pass over the DIEs at the cursor in which nobody is interested, as far as that is a matter of adding numbers: their size is
- * fixed, or DW_AT_sibling leads behind their children. With a depth, blocks are entered, and they and others left at the end
- * of their children: *depth is how many are around the cursor. What stops it is for cp_die_read() and cp_die_skip().
+ * fixed, or DW_AT_sibling leads behind their children. With a depth, how many DIEs are around the cursor, blocks are entered,
+ * and they and others left at the end of their children as long as it is above `least`; without, CP_BLOCKS is of interest.
+ * What stops it is for cp_die_read() and cp_die_skip().
  */
-static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *c, unsigned int interest, size_t *depth)
+static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *c, unsigned int interest, size_t *depth,
+	size_t least)
 {
 	const struct cp_abbrev_pass *passes = unit->table->abbrevs.passes;
 	const uint8_t *start = unit->dwarf->sections[unit->section].bytes + unit->offset, *at = c->at;
@@ -112,7 +114,7 @@ static inline void cp_die_pass(const struct cp_dw_unit *unit, struct cp_cursor *
 		uint64_t offset;
 
 		if (pass.interest & interest) {
-			if (*at || !depth || !*depth)
+			if (*at || !depth || *depth <= least)
 				break;
 			--*depth;	/* a null entry */
 			at++;

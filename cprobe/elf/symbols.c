@@ -398,8 +398,8 @@ const char *cp_symbol_section(const struct cp_symbols *symbols, const struct cp_
 }
 
 /*
- * How far back a sized symbol may begin: bounds the walk when thousands of small ones lie inside a large one. Behind one
- * that ends before the address it ends sooner: overlaps are rare and short.
+ * How far back a sized symbol may begin: bounds the walk when thousands of small ones lie inside a large one. Behind so many
+ * that end before the address it ends sooner: overlaps are rare and short.
  */
 #define LOOK_BACK 4096
 #define OVERLAPS 64
@@ -409,15 +409,15 @@ const struct cp_symbol *cp_symbols_at(const struct cp_symbols *symbols, uint64_t
 	size_t i = cp_symbols_lower(symbols, address + 1), steps = 0;
 	const struct cp_symbol *nearest = NULL;
 	bool passed = false;	/* a sized one that ends before the address: nothing without size goes on behind it */
-	bool ended = false;	/* the same, of any kind */
+	size_t ended = 0;	/* such ones, of any kind */
 
 	if (address == UINT64_MAX)
 		i = symbols->count;
-	while (i > 0 && steps++ < (ended && !nearest ? OVERLAPS : LOOK_BACK)) {
+	while (i > 0 && steps++ < LOOK_BACK && (nearest || ended < OVERLAPS)) {
 		const struct cp_symbol *symbol = symbols->by_address[--i];
 		const struct cp_section *section = section_of(symbols, symbol);
 
-		ended |= symbol->size && address - symbol->address >= symbol->size;
+		ended += symbol->size && address - symbol->address >= symbol->size;
 		if (code ? !cp_symbol_is_code(symbols, symbol) : !cp_symbol_is_object(symbol))
 			continue;
 		if (section && (address < section->address || address - section->address >= section->size)) {

@@ -66,6 +66,61 @@ def test_header_functions_are_found_by_their_header(probe: Cprobe, build_elf: Bu
     assert names == {"do_cpuid", "rdtsc"}
 
 
+#: Behind a function within a function come blocks, nested as deep as that one was, with a copy in them.
+WITHIN = {
+    "nested.c": """
+int again(int);
+void use(int *);
+static inline __attribute__((always_inline)) int copied(int x) { return again(x) * 3 + again(x + 1); }
+int around_it(int n)
+{
+    int r = 0;
+    __attribute__((noinline)) int within(int a) { int q = again(a); use(&q); return q + r + copied(q); }
+    r += within(n);
+    for (int i = 0; i < n; i++) {
+        int k = again(i);
+        use(&k);
+        r += copied(k);
+        for (int j = 0; j < k; j++) { int z = again(j); use(&z); r += copied(z); }
+    }
+    return r + within(3);
+}
+""",
+    "lambda.cc": """
+extern int again(int);
+static inline __attribute__((always_inline)) int copied(int x) { return again(x) * 3 + again(x + 1); }
+template<class F> static inline int apply(F what, int limit)
+{
+    int total = 0;
+    for (int index = 0; index < limit; index++) { int value = again(index); total += what(value); }
+    return total;
+}
+int around_it(int count)
+{
+    int result = apply([](int number) { return again(number) + 1; }, count);
+    for (int index = 0; index < count; index++) {
+        int limit = again(index);
+        for (int second = 0; second < limit; second++) { result += copied(second); }
+    }
+    return result;
+}
+""",
+}
+
+
+@pytest.mark.parametrize("file, outers", [("nested.c", {"around_it", "within"}), ("lambda.cc", {"around_it"})])
+def test_blocks_behind_a_function_within_are_not_in_it(probe: Cprobe, tmp_path: Path, file: str, outers: set[str]
+                                                       ) -> None:
+    compiler = "gcc" if file.endswith(".c") else "g++"
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} on this machine")
+    (tmp_path / file).write_text(WITHIN[file])
+    subprocess.run([compiler, "-g", "-O2", "-c", file, "-o", "it.o"], cwd=tmp_path, check=True, timeout=60)
+    records = probe.records("list", tmp_path / "it.o", "--func", "copied", "--inlined", "only")
+    found = {str(record["outer"]).partition("(")[0] for record in records}
+    assert {outer.partition(".")[0] for outer in found} == outers
+
+
 def test_clones_and_cold_parts_are_all_there(probe: Cprobe, build_elf: Build) -> None:
     source = """
 int sink;

@@ -136,6 +136,25 @@ def test_every_allocation_may_fail(rationed: Rationed, kernel: Path, request: py
         pytest.xfail(f"{known} times a debug file for which memory was lacking counted as one that is not there")
 
 
+@pytest.mark.parametrize("form", ["text", "json", "gdb"])
+def test_long_lists_are_whole_or_said_not_to_be(rationed: Rationed, build_elf: Build, form: str) -> None:
+    """They are written by several threads, each with memory of its own; nothing comes behind what one could not."""
+    functions = "".join(f"int function_number_{i}(int a) {{ return a + {i}; }}\n" for i in range(5000))
+    kernel = build_elf({"many.c": functions + "void _start(void) { }\n"}, ["-O1", "-g"])
+    words: list[str | Path] = ["list", kernel, "--format", form]
+    good = rationed.run(words, "")
+    total = rationed.allocations(words, "")
+    failures = []
+    for number in range(max(1, total - 2 * FIRST), total + 1):
+        done = rationed.run(words, "", FAIL_AT=str(number))
+        fault = wrong(done, good)
+        if not fault and done.returncode == 3 and not good.stdout.startswith(done.stdout):
+            fault = "a gap"
+        if fault:
+            failures.append(f"allocation {number} of {total}: {fault}: {done.stderr[-300:].strip()}")
+    assert not failures, f"{len(failures)} outcomes\n" + "\n".join(failures[:20])
+
+
 def test_failing_malloc_fails(rationed: Rationed, build_elf: Build) -> None:
     """Else the test above would test nothing."""
     words, stdin = asked("list", build_elf(SOURCES, ["-O2", "-g"]))

@@ -175,3 +175,71 @@ def test_without_symbols_dwarf_names_the_function(probe: Cprobe, build_elf: Buil
     subprocess.run(["objcopy", "--strip-symbol=greet", "--strip-symbol=beep", "--strip-symbol=_start", kernel, bare],
                    check=True)
     assert [chain(r) for r in answers(probe, bare, addresses)] == expected
+
+
+def assembled(tmp_path: Path, source: str) -> Path:
+    """A program of assembly alone."""
+    (tmp_path / "a.s").write_text(source)
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-Ttext=0x10000", "-Wl,-e,f",
+                    "a.s", "-o", "a"], cwd=tmp_path, check=True, timeout=60)
+    return tmp_path / "a"
+
+
+FUNCTION = ".text\n.globl f\n.type f,@function\nf: .fill 64,1,0x90\n.size f,.-f\n"
+
+
+def test_an_object_is_found_behind_many_labels_in_it(probe: Cprobe, tmp_path: Path) -> None:
+    labels = "".join(f"label_{i}: .quad {i}\n" for i in range(100))
+    program = assembled(tmp_path, FUNCTION + ".data\n.type table,@object\ntable:\n" + labels
+                        + ".type small,@object\nsmall: .quad 0\n.size small,8\n.quad 0\n.size table,.-table\n")
+    address = nm(program)["small"] + 8
+    [record] = probe.records("symbolize", program, hex(address))
+    assert (record["name"], record["offset"], record["kind"]) == ("table", 808, "object")
+
+
+#: A unit whose line table says of f twice that it is in a file that cannot be, and then of f + 8 that it is in a.c.
+LINES = FUNCTION + """
+.section .debug_abbrev,"",@progbits
+.uleb128 1, 0x11
+.byte 0
+.uleb128 0x10, 0x17, 0x11, 1, 0x12, 7, 0x13, 0x0b, 3, 8
+.byte 0, 0, 0
+.section .debug_info,"",@progbits
+.long info_end - info
+info: .short 4
+.long 0
+.byte 8
+.uleb128 1
+.long 0
+.quad f, 64
+.byte 12
+.asciz "a.c"
+info_end:
+.section .debug_line,"",@progbits
+.long line_end - line
+line: .short 4
+.long program - header
+header: .byte 1, 1, 1, -5, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0
+.asciz "a.c"
+.byte 0, 0, 0, 0
+program:
+.macro sequence file, at
+.byte 0, 9, 2
+.quad \\at
+.byte 4
+.uleb128 \\file
+.byte 3, 9, 1, 2, 4, 0, 1, 1
+.endm
+sequence 0xffffffffffffffff, f
+sequence 0xffffffffffffffff, f
+sequence 1, f + 8
+line_end:
+""".replace("\\\\", "\\")
+
+
+def test_an_answer_is_the_same_whatever_else_is_asked(probe: Cprobe, tmp_path: Path) -> None:
+    program = assembled(tmp_path, LINES)
+    [alone] = probe.records("symbolize", program, hex(0x10000 + 9))
+    both = probe.records("symbolize", program, hex(0x10000 + 1), hex(0x10000 + 9))
+    assert alone["file"].endswith("a.c") and alone["line"] == 10
+    assert both[1] == alone and "file" not in both[0]
