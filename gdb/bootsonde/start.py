@@ -26,5 +26,6 @@ class Scenario(model_scenario.Scenario):
             from bootsonde.session import headless
             headless.run(self, config)
         else:
-            from bootsonde.session import commands, interactive  # noqa: F401  (commands defines GDB's commands)
+            # The first and the last define GDB's commands.
+            from bootsonde.session import commands, interactive, questions  # noqa: F401
             interactive.run(self, config)

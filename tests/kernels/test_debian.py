@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from labkit import Done, Lab, open_lab
+from terminals import gdb, launcher
 
 from bootsonde.model.trace import Trace
 
@@ -145,3 +147,17 @@ def test_prompt_with_symbols(lab: Lab, debian: Path) -> None:
         debugger.sendline("set confirm off")
         debugger.sendline("quit")
         debugger.expect(pexpect.EOF)
+
+
+def test_a_stopped_vcpu_is_asked_and_the_boot_goes_on(lab: Lab, debian: Path) -> None:
+    scenario = lab.scenario("ask", 'scenario.at(Functions("tsc_init"))', f"scenario.until({NO_ROOT!r})")
+    with launcher(lab, "--append", DEBIAN_APPEND, "--smp", "2", kernel=debian / "vmlinux"), gdb(lab) as debugger:
+        debugger.type("source " + str(lab.root / "scenarios" / "commands.py"))
+        debugger.type("set bootsonde-symbols-at-prompt never")
+        assert "cpu0 tsc_init()" in debugger.type(f"source {scenario}")
+        before = debugger.type("info registers")
+        assert 'vendor "TCGTCGTCGTCG": QEMU TCG' in debugger.type("bootsonde cpuid 0x40000000")
+        assert re.search(r"IA32_EFER: 0x[0-9a-f]+\n  bits: SCE LME LMA NXE", debugger.type("bootsonde rdmsr IA32_EFER"))
+        assert debugger.type("info registers") == before
+        said = debugger.type("bootsonde go")
+        assert f'passed: the console shows "{NO_ROOT}"' in said and "tsc_init 1" in said, said

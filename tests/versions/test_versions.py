@@ -9,7 +9,9 @@ from typing import Any
 
 import pexpect
 import pytest
+import terminals
 from labkit import Lab
+from terminals import launcher
 
 from bootsonde.model.trace import Trace, read_trace
 
@@ -115,6 +117,24 @@ def test_prompt(lab: Lab, column: Column) -> None:
             debugger.expect(pexpect.EOF)
     trace = lab.trace("pvclock")
     assert [function for function, in essence(trace, "hit", "function")] == PVCLOCK_HITS
+
+
+def test_a_stopped_vcpu_is_asked(lab: Lab, column: Column) -> None:
+    """In real mode and in the kernel; the breakpoint at which it stands counts once."""
+    lab.environment.update(column.environment)
+    with launcher(lab), terminals.gdb(lab) as debugger:
+        debugger.type(f"source {lab.root / 'scenarios' / 'commands.py'}")
+        debugger.type("bootsonde attach")
+        before = debugger.type("info registers")
+        assert 'vendor "TCGTCGTCGTCG"' in debugger.type("bootsonde cpuid 0x40000000")
+        assert debugger.type("info registers") == before
+        debugger.type(f"source {lab.stock('pvclock')}")
+        before = debugger.type("info registers")
+        assert "bits: LME LMA" in debugger.type("bootsonde rdmsr IA32_EFER")
+        assert "ud2 faulted" in debugger.type(
+            r"python from bootsonde.session import ondemand; ondemand.execute('ud2', b'\x0f\x0b', {}, ())")
+        assert debugger.type("info registers") == before
+        assert "tsc_init 1," in debugger.type("bootsonde go")
 
 
 def test_plugin(lab: Lab, qemu: str) -> None:

@@ -46,6 +46,11 @@ def current() -> Session:
     return _session
 
 
+def running() -> Optional[Session]:
+    """The session whose trace is open, or None."""
+    return _session if _session is not None and _session.started and _session.verdict is None else None
+
+
 def _choose_guest() -> Optional[WaitingGuest]:
     """The one guest that waits, or the one that $BOOTSONDE_GUEST names."""
     # The guest of a headless run has its own GDB.

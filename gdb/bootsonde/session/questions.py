@@ -1,0 +1,127 @@
+"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc. Importing this module defines them."""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional
+
+import gdb
+
+from bootsonde.model import msr
+from bootsonde.model.errors import UserError
+from bootsonde.model.question import msr_named, parse_number, parse_question
+from bootsonde.session import interactive, machine, ondemand
+from bootsonde.session.recorder import say
+
+
+def _number(word: str, bits: int, what: str) -> int:
+    """A number, or what GDB makes of an expression such as $eax. Raises UserError."""
+    value = parse_number(word, bits, what)
+    if value is not None:
+        return value
+    try:
+        value = int(gdb.parse_and_eval(word)) & (1 << 64) - 1
+    except gdb.error as error:
+        raise UserError(f"{word} is no {what}: {error}") from None
+    if value >= 1 << bits:
+        raise UserError(f"{word} is {value:#x}, which is no {what}: expected at most {(1 << bits) - 1:#x}")
+    return value
+
+
+def _msr(word: str) -> int:
+    index = msr_named(word)
+    return _number(word, 32, "MSR") if index is None else index
+
+
+def _say(text: str, statements: List[str]) -> None:
+    say(text)
+    for statement in statements:
+        say(f"  {statement}")
+
+
+def _record(kind: str, vcpu: int, **values: Any) -> None:
+    """An event in the trace of the run that this stop is in, if it is in one."""
+    session = interactive.running()
+    if session is not None:
+        session.recorder.event(kind, vcpu, asked=True, **values)
+
+
+def _vcpu(number: Optional[int]) -> int:
+    return machine.current_vcpu() if number is None else number
+
+
+class Cpuid(gdb.Command):
+    """What CPUID answers in the guest, decoded: bootsonde cpuid LEAF [SUBLEAF] [vcpu N]
+
+    The stopped vCPU executes the instruction; registers, flags and memory are then as before."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde cpuid", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde cpuid LEAF [SUBLEAF] [vcpu N]"""
+        with interactive.user_errors():
+            question = parse_question(argument, "bootsonde cpuid LEAF [SUBLEAF] [vcpu N]", 1, 2)
+            leaf, subleaf = (_number(word, 32, "leaf") for word in (question.words + ["0"])[:2])
+        answer = ondemand.cpuid(leaf, subleaf, question.vcpu)
+        _say(str(answer), answer.describe())
+        _record("cpuid", _vcpu(question.vcpu), leaf=f"{leaf:#x}", subleaf=f"{subleaf:#x}",
+                values={name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")})
+
+
+class Rdmsr(gdb.Command):
+    """A model-specific register, decoded: bootsonde rdmsr MSR [vcpu N]
+
+    MSR is a number or a name of the manuals', such as IA32_APIC_BASE. Everything is then as before."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde rdmsr", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde rdmsr MSR [vcpu N]"""
+        with interactive.user_errors():
+            question = parse_question(argument, "bootsonde rdmsr MSR [vcpu N]", 1, 1)
+            index = _msr(question.words[0])
+        value = ondemand.rdmsr(index, question.vcpu)
+        _say(f"msr {index:#x} {msr.name_of(index) or '?'}: {value:#x}", msr.describe(index, value))
+        _record("msr", _vcpu(question.vcpu), access="read", msr=f"{index:#x}", value=f"{value:#x}")
+
+
+class Wrmsr(gdb.Command):
+    """Write a model-specific register: bootsonde wrmsr MSR VALUE [vcpu N]
+
+    What the write does to the vCPU stays; registers, flags and memory are then as before."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde wrmsr", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde wrmsr MSR VALUE [vcpu N]"""
+        with interactive.user_errors():
+            question = parse_question(argument, "bootsonde wrmsr MSR VALUE [vcpu N]", 2, 2)
+            index, value = _msr(question.words[0]), _number(question.words[1], 64, "value")
+        before = ondemand.rdmsr(index, question.vcpu)
+        ondemand.wrmsr(index, value, question.vcpu)
+        after = ondemand.rdmsr(index, question.vcpu)
+        kept = "" if after == value else f"; it reads {after:#x}"
+        _say(f"msr {index:#x} {msr.name_of(index) or '?'}: wrote {value:#x}, was {before:#x}{kept}",
+             msr.describe(index, after))
+        _record("msr", _vcpu(question.vcpu), access="write", msr=f"{index:#x}", before=f"{before:#x}",
+                value=f"{value:#x}", after=f"{after:#x}")
+
+
+class Rdtsc(gdb.Command):
+    """The vCPU's time stamp counter: bootsonde rdtsc [vcpu N]"""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde rdtsc", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde rdtsc [vcpu N]"""
+        with interactive.user_errors():
+            question = parse_question(argument, "bootsonde rdtsc [vcpu N]", 0, 0)
+        value = ondemand.rdtsc(question.vcpu)
+        say(f"tsc {value:#x} ({value})")
+
+
+for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc):
+    _command()

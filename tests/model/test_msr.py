@@ -1,0 +1,34 @@
+"""Model-specific registers in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from bootsonde.model import msr
+
+
+@pytest.mark.parametrize("index, value, said", [
+    (0x1b, 0xfee00900, ["local APIC at 0xfee00000, xAPIC", "bootstrap processor"]),
+    (0x1b, 0xfee00c00, ["local APIC at 0xfee00000, x2APIC", "application processor"]),
+    (0x1b, 0xfee00000, ["local APIC at 0xfee00000, off", "application processor"]),
+    (0x1b, 0xfee00400, ["local APIC at 0xfee00000, invalid: x2APIC without enable", "application processor"]),
+    (0x4b564d01, 0x1234001, ["pvclock_vcpu_time_info at physical 0x1234000"]),
+    (0x4b564d01, 0, ["no system time is registered (bit 0 is clear)"]),
+    (0x12, 0x1000, ["no system time is registered (bit 0 is clear)"]),
+    (0x4b564d00, 0x5000, ["pvclock_wall_clock at physical 0x5000"]),
+    (0x11, 0, ["no wall clock was asked for"]),
+    (0xc0000080, 0xd01, ["bits: SCE LME LMA NXE"]),
+    (0xc0000080, 0, ["bits: none"]),
+    (0x6e0, 0, ["timer is not armed"]),
+    (0x6e0, 0x50, ["timer fires at TSC 0x50"]),
+    (0x277, 7, []),
+])
+def test_values_are_described(index: int, value: int, said: list[str]) -> None:
+    assert msr.describe(index, value) == said
+
+
+def test_registers_have_the_names_of_the_manuals() -> None:
+    assert msr.name_of(0x1b) == "IA32_APIC_BASE"
+    assert msr.name_of(0x838) == "IA32_X2APIC_INIT_COUNT"
+    assert msr.name_of(0x4b564d01) == "MSR_KVM_SYSTEM_TIME_NEW"
+    assert msr.name_of(0x12345) == ""
