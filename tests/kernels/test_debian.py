@@ -152,7 +152,7 @@ def test_prompt_with_symbols(lab: Lab, debian: Path) -> None:
 def test_a_stopped_vcpu_is_asked_and_the_boot_goes_on(lab: Lab, debian: Path) -> None:
     scenario = lab.scenario("ask", 'scenario.at(Functions("tsc_init"))', f"scenario.until({NO_ROOT!r})")
     with launcher(lab, "--append", DEBIAN_APPEND, "--smp", "2", kernel=debian / "vmlinux"), gdb(lab) as debugger:
-        debugger.type("source " + str(lab.root / "scenarios" / "commands.py"))
+        debugger.type("source " + str(lab.root / "gdb" / "commands.py"))
         debugger.type("set bootsonde-symbols-at-prompt never")
         assert "cpu0 tsc_init()" in debugger.type(f"source {scenario}")
         before = debugger.type("info registers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 
@@ -24,7 +25,7 @@ def state(debugger: Gdb) -> list[str]:
 
 def commands(debugger: Gdb, lab: Lab) -> None:
     """The commands without a scenario, and a connection to the one guest that waits."""
-    debugger.type(f"source {lab.root / 'scenarios' / 'commands.py'}")
+    debugger.type(f"source {lab.root / 'gdb' / 'commands.py'}")
     debugger.type("bootsonde attach")
     debugger.type("python from bootsonde.session import ondemand")
 
@@ -167,8 +168,13 @@ def test_bad_input_is_one_line_and_changes_nothing(at_reset: Gdb, line: str, sai
 
 def test_without_a_guest_it_says_what_to_do(lab: Lab) -> None:
     with gdb(lab) as debugger:
-        debugger.type(f"source {lab.root / 'scenarios' / 'commands.py'}")
+        debugger.type(f"source {lab.root / 'gdb' / 'commands.py'}")
         assert "no guest is connected: bootsonde attach" in debugger.type("bootsonde cpuid 1")
+
+
+def test_the_commands_are_for_gdb(lab: Lab) -> None:
+    done = lab.command([sys.executable, str(lab.root / "gdb" / "commands.py")]).expect(1)
+    assert done.err == "bootsonde: this is for GDB's prompt: (gdb) source gdb/commands.py\n"
 
 
 def test_where_no_memory_is_mapped_nothing_is_executed(at_hit: Gdb) -> None:

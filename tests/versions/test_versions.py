@@ -123,7 +123,7 @@ def test_a_stopped_vcpu_is_asked(lab: Lab, column: Column) -> None:
     """In real mode and in the kernel; the breakpoint at which it stands counts once."""
     lab.environment.update(column.environment)
     with launcher(lab), terminals.gdb(lab) as debugger:
-        debugger.type(f"source {lab.root / 'scenarios' / 'commands.py'}")
+        debugger.type(f"source {lab.root / 'gdb' / 'commands.py'}")
         debugger.type("bootsonde attach")
         before = debugger.type("info registers")
         assert 'vendor "TCGTCGTCGTCG"' in debugger.type("bootsonde cpuid 0x40000000")
