@@ -90,6 +90,15 @@ def test_the_time_stamp_counter_advances(at_hit: Gdb) -> None:
     assert 0 < first < second
 
 
+def test_why_the_kernel_does_not_know_its_frequency(at_hit: Gdb) -> None:
+    before = state(at_hit)
+    said = at_hit.type("bootsonde tsc")
+    assert re.match(r"tsc 0x[0-9a-f]+ \(\d+\)\n  has TSC\n", said), said
+    assert 'leaf 0x40000010: not there, the highest of "TCGTCGTCGTCG" is 0x40000001' in said
+    assert "no leaf tells the frequency: the kernel has to measure it" in said
+    assert state(at_hit) == before
+
+
 def test_what_is_written_stays(at_hit: Gdb) -> None:
     before = state(at_hit)
     assert "wrote 0x123456789abcdef0, was 0x0" in at_hit.type("bootsonde wrmsr IA32_LSTAR 0x123456789abcdef0")
@@ -158,6 +167,7 @@ def test_a_halted_vcpu_is_not_asked(at_reset: Gdb) -> None:
     ("bootsonde rdmsr IA32_NONE", "IA32_NONE is no MSR: No symbol"),
     ("bootsonde wrmsr 0x10", "usage: bootsonde wrmsr MSR VALUE [vcpu N]"),
     ("bootsonde rdtsc 1", "usage: bootsonde rdtsc [vcpu N]"),
+    ("bootsonde tsc vcpu 2", "there is no vCPU 2: this guest has 0, 1"),
 ])
 def test_bad_input_is_one_line_and_changes_nothing(at_reset: Gdb, line: str, said: str) -> None:
     before = state(at_reset)

@@ -1,4 +1,4 @@
-"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc. Importing this module defines them."""
+"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc, tsc. Importing this module defines them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import gdb
 from bootsonde.model import msr
 from bootsonde.model.errors import UserError
 from bootsonde.model.question import msr_named, parse_number, parse_question
+from bootsonde.model.tsc import describe_tsc
 from bootsonde.session import interactive, machine, ondemand
 from bootsonde.session.recorder import say
 
@@ -123,5 +124,19 @@ class Rdtsc(gdb.Command):
         say(f"tsc {value:#x} ({value})")
 
 
-for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc):
+class Tsc(gdb.Command):
+    """The time stamp counter, and what CPUID tells of its frequency: bootsonde tsc [vcpu N]"""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde tsc", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde tsc [vcpu N]"""
+        with interactive.user_errors():
+            question = parse_question(argument, "bootsonde tsc [vcpu N]", 0, 0)
+        value = ondemand.rdtsc(question.vcpu)
+        _say(f"tsc {value:#x} ({value})", describe_tsc(lambda leaf: ondemand.cpuid(leaf, 0, question.vcpu)))
+
+
+for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc, Tsc):
     _command()
