@@ -176,7 +176,10 @@ static struct cp_error *add_hit(struct piece *piece, uint64_t address)
 	return NULL;
 }
 
-/* From the region's start to its last candidate. *next is the first candidate, then the first one behind the region. */
+/*
+ * From the region's start to its last candidate. *next is the first candidate, then the first one behind the region. What
+ * runs over the region's end is none of its instructions, nor of the next one's, as objdump has it.
+ */
 static struct cp_error *scan_region(const struct job *job, struct piece *piece, const struct cp_code_part *view,
 	const struct cp_region *region, uint64_t *next)
 {
@@ -189,7 +192,8 @@ static struct cp_error *scan_region(const struct job *job, struct piece *piece, 
 		if (base + *next < address + insn.length) {
 			struct cp_error *error = NULL;
 
-			if (good && (!job->scan->wanted || job->scan->wanted[insn.mnemonic]))
+			if (good && address + insn.length <= region->end &&
+				(!job->scan->wanted || job->scan->wanted[insn.mnemonic]))
 				error = add_hit(piece, address);
 			if (error)
 				return error;

@@ -43,7 +43,8 @@ static size_t decode_all(const struct cp_code *code, const char *const *list, co
 			for (uint64_t at = region.data ? region.end : region.start; at < region.end;) {
 				ZydisDecodedInstruction insn;
 
-				if (cp_decode(code, part, at, &insn, NULL) && is_wanted(list, insn.mnemonic)) {
+				if (cp_decode(code, part, at, &insn, NULL) && at + insn.length <= region.end &&
+					is_wanted(list, insn.mnemonic)) {
 					FUZZ_ASSERT(find(records, at));
 					count++;
 				}

@@ -189,6 +189,32 @@ def alternatives(folder: Path) -> None:
     put("insns", "alternatives", packed(Elf((folder / "a").read_bytes()), sections_of_fuzz_h(), "'"))
 
 
+BOUNDARIES = """
+\t.text
+\t.type one,@function
+one:\tnop
+\t.byte 0x2e
+\t.size one,.-one
+\t.type two,@function
+two:\tout %al,(%dx)
+\t.byte 0x0f
+\t.size two,.-two
+\t.type three,@function
+three:\t.byte 0xa2
+\tcpuid
+\t.size three,.-three
+"""
+
+
+def boundaries(folder: Path) -> None:
+    """Instructions that run into the next function."""
+    (folder / "b.S").write_text(BOUNDARIES, encoding="ascii")
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-Ttext=0x10000", "-Wl,-e,one",
+                    "b.S", "-o", "b"], cwd=folder, check=True)
+    for number, question in enumerate("%&"):
+        put("insns", f"boundaries-{number}", packed(Elf((folder / "b").read_bytes()), sections_of_fuzz_h(), question))
+
+
 LINES = """0xffffffff80202d80 lapic_init x86/local_apic.c:67 function
 0xffffffff80203c61 pvclock_scale_delta /src/pvclock.c:27 inlined in pvclock_read_time_info
 0xffffffff81000010 native_cpuid asm/processor.h:214 insn in probe for 0xffffffff81abcdef
@@ -222,6 +248,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="seeds-") as name:
         kernels(Path(name))
         alternatives(Path(name))
+        boundaries(Path(name))
     texts()
     seeds = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(seeds)} seeds, {sum(path.stat().st_size for path in seeds)} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def test_opcode_bytes_inside_an_instruction_are_no_site(probe: Cprobe, build_elf
     source = "int v;\nvoid _start(void) { v = 0x90a20f90; __asm__ volatile(\"rdtsc\"); }\n"
     kernel = build_elf({"a.c": source}, ["-O1", "-g"])
     assert probe.run("find", kernel, "--insn", "cpuid").returncode == 1
+
+
+@pytest.mark.parametrize("before, behind", [("0x2e", "0xee"), ("0x0f", "0xa2"), ("0x66, 0x48", "0x0f, 0xa2"),
+                                            ("0x48, 0xb8", "0xee"), ("0x90", "0xee"), ("0x90", "0x0f, 0xa2")])
+def test_what_runs_into_the_next_function_is_no_site(probe: Cprobe, tmp_path: Path, before: str, behind: str) -> None:
+    """Linux has such code on purpose; objdump begins afresh at each function."""
+    function = ".type {0},@function\n{0}: nop\n.byte {1}\n.size {0},.-{0}\n"
+    second = function.format("second", "0x90").replace("second: nop", f"second: .byte {behind}")
+    (tmp_path / "a.s").write_text(".text\n" + function.format("first", before) + second + "ret\n" * 16)
+    subprocess.run(["gcc", "-c", "a.s"], cwd=tmp_path, check=True, timeout=60)
+    done = probe.run("find", tmp_path / "a.o", "--insn", "out,cpuid", "--format", "json")
+    found = {int(json.loads(line)["address"], 16) for line in done.stdout.splitlines()}
+    assert found == objdump_sites(tmp_path / "a.o", {"out", "cpuid"})
 
 
 @pytest.mark.parametrize("args", [[], ["--insn", "cpuidd"], ["--insn", ","], ["--message", ""],
