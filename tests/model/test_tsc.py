@@ -39,7 +39,8 @@ def test_tcg_tells_no_frequency() -> None:
 def test_a_processor_tells_it_by_leaf_15() -> None:
     said = describe_tsc(machine(BARE))
     assert "leaf 0x15: 2592000000 Hz" in said and "leaf 0x16: base frequency 2600 MHz, informational" in said
-    assert "has invariant TSC" in said and "no hypervisor" in said and said[-1] == "the frequency is told: 2592000000 Hz"
+    assert "has invariant TSC" in said and "no hypervisor" in said
+    assert said[-1] == "the frequency is told: 2592000000 Hz"
 
 
 def test_a_hypervisor_tells_it_by_leaf_40000010() -> None:

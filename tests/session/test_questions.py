@@ -99,6 +99,21 @@ def test_why_the_kernel_does_not_know_its_frequency(at_hit: Gdb) -> None:
     assert state(at_hit) == before
 
 
+def test_a_pvclock_is_read_where_it_lies(at_hit: Gdb) -> None:
+    """The reference guest's own structure, filled by hand: a TSC of 2.6 GHz, stable, 7 ns at its beginning."""
+    assert "mul 0: nobody has filled it in" in at_hit.type("bootsonde pvclock &timeinfos[0]")
+    fields = ((0, "int", 2), (16, "long", 7), (24, "int", 0xc5377ec6), (28, "char", -1), (29, "char", 1))
+    for offset, kind, value in fields:
+        at_hit.type(f"set *({kind}*)((char*)&timeinfos[0] + {offset}) = {value}")
+    said = at_hit.type("bootsonde pvclock &timeinfos[0]")
+    assert "TSC 2596128000 Hz (mul 0xc5377ec6, shift -1)" in said and "flags: stable across vCPUs" in said
+    now = re.search(r"(\d+) ns now, at TSC 0x([0-9a-f]+)", said)
+    assert now is not None
+    assert abs(int(now[1]) - 7 - int(now[2], 16) * 1000 // 2596) < int(now[1]) / 1000
+    physical = at_hit.type("bootsonde pvclock phys (long)&timeinfos[0]-0xffffffff80000000")
+    assert physical.splitlines()[1:4] == said.splitlines()[1:4] and physical.startswith("pvclock at physical 0x")
+
+
 def test_what_is_written_stays(at_hit: Gdb) -> None:
     before = state(at_hit)
     assert "wrote 0x123456789abcdef0, was 0x0" in at_hit.type("bootsonde wrmsr IA32_LSTAR 0x123456789abcdef0")
@@ -167,6 +182,9 @@ def test_a_halted_vcpu_is_not_asked(at_reset: Gdb) -> None:
     ("bootsonde rdmsr IA32_NONE", "IA32_NONE is no MSR: No symbol"),
     ("bootsonde wrmsr 0x10", "usage: bootsonde wrmsr MSR VALUE [vcpu N]"),
     ("bootsonde rdtsc 1", "usage: bootsonde rdtsc [vcpu N]"),
+    ("bootsonde pvclock phys", "usage: bootsonde pvclock [[phys] ADDRESS] [vcpu N]"),
+    ("bootsonde pvclock 1 2", "usage: bootsonde pvclock [[phys] ADDRESS] [vcpu N]"),
+    ("bootsonde pvclock", "MSR 0x4b564d01 reads 0 on this vCPU, as it always does under TCG"),
     ("bootsonde tsc vcpu 2", "there is no vCPU 2: this guest has 0, 1"),
 ])
 def test_bad_input_is_one_line_and_changes_nothing(at_reset: Gdb, line: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc, tsc. Importing this module defines them."""
+"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc, tsc, pvclock. Importing this defines them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gdb
 
 from bootsonde.model import msr
 from bootsonde.model.errors import UserError
+from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.question import msr_named, parse_number, parse_question
 from bootsonde.model.tsc import describe_tsc
 from bootsonde.session import interactive, machine, ondemand
@@ -138,5 +139,52 @@ class Tsc(gdb.Command):
         _say(f"tsc {value:#x} ({value})", describe_tsc(lambda leaf: ondemand.cpuid(leaf, 0, question.vcpu)))
 
 
-for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc, Tsc):
+def _registered_pvclock(vcpu: Optional[int]) -> int:
+    """The physical address that the guest has given to the hypervisor. Raises UserError if there is none."""
+    for index in (msr.KVM_SYSTEM_TIME, msr.KVM_SYSTEM_TIME_OLD):
+        value = ondemand.rdmsr(index, vcpu)
+        if value & 1:
+            return value & ~1
+    raise UserError(f"no hypervisor knows of a pvclock: MSR {msr.KVM_SYSTEM_TIME:#x} reads 0 on this vCPU, as it "
+                    "always does under TCG; give the structure's address: bootsonde pvclock ADDRESS")
+
+
+def _read_pvclock(address: int, physical: bool) -> PvclockTime:
+    """Raises UserError where there is no memory."""
+    where = f"{'physical ' if physical else ''}{address:#x}"
+    try:
+        read = machine.read_physical if physical else machine.read
+        data = read(address, PvclockTime.SIZE)
+    except gdb.MemoryError:
+        data = None
+    if data is None:
+        raise UserError(f"{where} cannot be read" + ("" if physical else ": write `phys` before a physical address"))
+    return PvclockTime.unpack(data)
+
+
+class Pvclock(gdb.Command):
+    """A KVM clock's structure, decoded: bootsonde pvclock [[phys] ADDRESS] [vcpu N]
+
+    Without ADDRESS, it is where the guest has told the hypervisor that it lies, by MSR_KVM_SYSTEM_TIME_NEW. ADDRESS is
+    a number or an expression, such as &timeinfos[0]."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde pvclock", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde pvclock [[phys] ADDRESS] [vcpu N]"""
+        usage = "bootsonde pvclock [[phys] ADDRESS] [vcpu N]"
+        with interactive.user_errors():
+            question = parse_question(argument, usage, 0, 2)
+            physical = not question.words or question.words[0] == "phys"
+            if question.words[:1] == ["phys"] and len(question.words) == 1 or len(question.words) == 2 and not physical:
+                raise UserError(f"usage: {usage}")
+            address = _number(question.words[-1], 64, "address") if question.words else \
+                _registered_pvclock(question.vcpu)
+            clock = _read_pvclock(address, physical)
+        tsc = ondemand.rdtsc(question.vcpu)
+        _say(f"pvclock at {'physical ' if physical else ''}{address:#x}", clock.describe(tsc))
+
+
+for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc, Tsc, Pvclock):
     _command()
