@@ -414,3 +414,30 @@ def test_plain_gdb_takes_the_list(lab: Lab, cprobe: Path) -> None:
                             "-ex", "info breakpoints", "-ex", "kill"]).expect(0)
     assert len(re.findall(r"^Breakpoint \d+ at 0x", done.out, re.M)) == 2
     assert done.out.count("breakpoint already hit 1 time") == 1
+
+
+# Functions that are not run.
+
+
+def test_a_function_returns_at_once_with_the_value_that_is_wanted(lab: Lab) -> None:
+    """The calibration fails against the dummy timecounter, unless it is not run."""
+    scenario = lab.scenario("early", 'scenario.at(Check("TSC not initialized")).inject(tsc_freq=1000000000)',
+                            'scenario.at(Functions("clockcalib")).returns(192000000)',
+                            'scenario.at(Functions("lapic_calibrate_slow"))',
+                            'scenario.at(Insn("mov", in_func="lapic_calibrate_initcount"))', "scenario.until('login:')")
+    done = lab.run(scenario, "--echo").expect(0)
+    assert "returned 0xb71b000 (192000000) at once, to lapic_calibrate_initcount+0x" in done.out
+    assert "lapic0: timer frequency 192000000 Hz" in done.out and "calibration failed" not in done.out
+    trace = lab.trace("early")
+    assert hits(trace).count("clockcalib") == 1 and "lapic_calibrate_slow" not in hits(trace)
+    (returned,) = [event for event in trace.of_kind("inject") if "returned" in event]
+    assert (returned["function"], returned["target"], returned["after"]) == ("clockcalib", "rax", "0xb71b000")
+    there = [event for event in trace.of_kind("hit") if event["address"] == returned["returned"]]
+    assert len(there) == 1, "the breakpoint at the place to which it returned counts"
+
+
+def test_inlined_copies_cannot_return_and_it_is_said(lab: Lab) -> None:
+    scenario = lab.scenario("copies", 'scenario.at(Functions("rdtsc"), limit=1).returns()', "scenario.until('login:')")
+    done = lab.run(scenario, *BOOTS).expect(0)
+    assert re.search(r"note: (\d+) of \1 places of .*rdtsc.* are inlined copies, which have no return", done.out)
+    assert not lab.trace("copies").of_kind("inject")

@@ -53,6 +53,7 @@ class Rule:
     note: str = ""
     variables: Dict[str, int] = field(default_factory=dict)
     registers: Dict[str, int] = field(default_factory=dict)
+    return_value: Optional[int] = None
     cpuid_leaf: Optional[int] = None
     watches_cpuid: bool = False
     outcome: Optional[str] = None
@@ -65,6 +66,11 @@ class Rule:
     def set_registers(self, **registers: int) -> Rule:
         """Write these registers of the vCPU that hit; a 32-bit name such as eax clears the upper half, as x86 does."""
         self.registers.update(registers)
+        return self
+
+    def returns(self, value: int = 0) -> Rule:
+        """The function is not run: it returns this at once. Its inlined copies have no return, and run as ever."""
+        self.return_value = value
         return self
 
     def ask_cpuid(self, leaf: int) -> Rule:

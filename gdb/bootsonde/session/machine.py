@@ -112,6 +112,25 @@ def read_physical(address: int, size: int) -> Optional[bytes]:
         gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
 
 
+def return_now(value: int) -> Tuple[int, int, int]:
+    """Leave the function at whose first instruction the vCPU stands: (rax before, rax after, where it is now).
+
+    Raises UserError, with nothing changed, outside of 64-bit code and where there is no stack.
+    """
+    if not register("efer") >> 10 & 1:
+        raise UserError("a function can be made to return in 64-bit code alone, and this vCPU is not in it yet")
+    stack = register("rsp")
+    try:
+        address = read_number(stack, 8)
+    except gdb.MemoryError:
+        raise UserError(f"there is no return address at {stack:#x}, where rsp points: the function cannot be left"
+                        ) from None
+    _, before, after = set_register("rax", value)
+    set_register("rsp", stack + 8)
+    set_register("rip", address)
+    return before, after, register("rip")
+
+
 def step_instruction() -> None:
     """Step the selected vCPU by one instruction while the others stand still."""
     with settings(scheduler_locking="on", suppress_cli_notifications="on"):

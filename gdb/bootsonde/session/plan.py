@@ -84,6 +84,10 @@ class Planner:
             note = other_note or note
         elif not found and not rule.optional:
             remarks.append(f"this kernel has not {place}" + (f": {note}" if note else ""))
+        copies = sum(site.kind != "function" for site in found)
+        if rule.return_value is not None and copies:
+            remarks.append(f"{copies} of {len(found)} places of {place} are inlined copies, which have no return: they "
+                           "run as ever")
         missing = sorted(name for name in rule.variables if self.variable(name) is None)
         if missing and found:
             remarks.append(f"this kernel has no variable {', '.join(missing)}: nothing is injected at {place}")

@@ -131,6 +131,14 @@ class Recorder:
         kept = "" if after == wanted else f"; the guest kept {after:#x}"
         self._line(vcpu, f"  injected {target} = {wanted:#x} ({wanted}), was {before:#x}{kept}")
 
+    def returned(self, site: Site, before: int, after: int, address: int) -> None:
+        """A function was not run: it returned at once, to this address."""
+        vcpu = machine.current_vcpu()
+        to = self._symbolizer.describe(address)
+        self.event("inject", vcpu, function=site.name, target="rax", before=f"{before:#x}", after=f"{after:#x}",
+                   returned=f"{address:#x}")
+        self._line(vcpu, f"  returned {after:#x} ({after}) at once, to {to}")
+
     def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool) -> None:
         """A cpuid instruction was executed; `asked` if the leaf was bootsonde's and not the kernel's."""
         vcpu = machine.current_vcpu()

@@ -151,6 +151,7 @@ class Session:
                 self.recorder.hit(armed.site)
             seen.append(armed.site)
             self._inject(armed)
+            self._return(armed, point)
             if armed.rule.needs_stop:
                 self._pending.append(armed)
             if armed.rule.outcome in ("passed", "failed"):
@@ -161,6 +162,9 @@ class Session:
                 if all(each.spent for each in point.armed):
                     self._spent.append(point)
         stop = bool(self._pending or self._spent) or self._ending is not None or (self._stop_at_hit and self._hit)
+        there = self.points.by_address.get(machine.register("rip"))
+        if there is not None and there is not point and there.is_valid() and there.enabled:
+            stop |= self._reached(there)  # GDB steps over a breakpoint to which the vCPU was moved.
         stop |= self.watchdog.poll() is not None or self.watchdog.interrupted
         return stop or self.recorder.failed is not None
 
@@ -185,6 +189,14 @@ class Session:
         for name, value in armed.rule.registers.items():
             written, before, after = machine.set_register(name, value)
             self.recorder.injected(armed.site.name, written, before, after, value)
+
+    def _return(self, armed: Armed, point: Point) -> None:
+        value = armed.rule.return_value
+        # Another rule of this place may have returned already.
+        if value is None or armed.site.kind != "function" or machine.register("rip") != point.address:
+            return
+        before, after, address = machine.return_now(value)
+        self.recorder.returned(armed.site, before, after, address)
 
     # Between stops.
 
