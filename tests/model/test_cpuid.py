@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.cpuid import CpuidAnswer, highest_of, range_of
 
 
 def packed(text: str) -> tuple[int, int, int]:
@@ -44,3 +44,15 @@ def test_unprintable_bytes_of_a_vendor_become_dots() -> None:
 ])
 def test_clock_leaves_are_decoded(answer: CpuidAnswer, said: str) -> None:
     assert said in answer.describe()
+
+
+@pytest.mark.parametrize("leaf, first", [(0x15, 0), (0x40000010, 0x40000000), (0x40000100, 0x40000000),
+                                         (0x80000007, 0x80000000)])
+def test_a_leaf_belongs_to_a_range(leaf: int, first: int) -> None:
+    assert range_of(leaf) == first
+
+
+@pytest.mark.parametrize("leaf, eax, highest", [(0, 0xd, 0xd), (0x40000000, 0, 0x40000001),
+                                                (0x40000000, 0x40000010, 0x40000010), (0x80000000, 0, 0)])
+def test_the_first_leaf_of_a_range_tells_its_limit(leaf: int, eax: int, highest: int) -> None:
+    assert highest_of(CpuidAnswer(leaf, 0, eax, 0, 0, 0)) == highest

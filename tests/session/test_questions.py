@@ -84,6 +84,13 @@ def test_in_the_kernel_and_its_boot_goes_on(at_hit: Gdb, lab: Lab) -> None:
     assert "tsc_init 1," in went_on, "the breakpoint at which the vCPU stood counts once"
 
 
+def test_a_leaf_that_is_not_there_is_not_decoded(at_hit: Gdb) -> None:
+    """QEMU answers it with the highest basic leaf, which would be a TSC of some hundred kHz."""
+    said = at_hit.type("bootsonde cpuid 0x40000010")
+    assert "there is no such leaf, the highest is 0x40000001: these are another one's values" in said
+    assert "kHz" not in said
+
+
 def test_the_time_stamp_counter_advances(at_hit: Gdb) -> None:
     first, second = (int(re.search(r"\((\d+)\)", at_hit.type("bootsonde rdtsc"))[1])  # type: ignore[index]
                      for _ in range(2))

@@ -25,6 +25,16 @@ HYPERVISORS = {
 }
 
 
+def range_of(leaf: int) -> int:
+    """The leaf whose EAX is the highest of the leaf's range: 0, 0x40000000, 0x80000000 and so on."""
+    return leaf & 0xffff0000
+
+
+def highest_of(first: CpuidAnswer) -> int:
+    """The highest leaf of a range, by the answer of its first one. KVM has said 0 for 0x40000001."""
+    return 0x40000001 if first.leaf == 0x40000000 and first.eax == 0 else first.eax
+
+
 @dataclass(frozen=True)
 class CpuidAnswer:
     """What cpuid returned for a leaf and sub-leaf; the four registers are 32-bit."""

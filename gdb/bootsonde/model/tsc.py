@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Callable, List, Optional
 
-from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.cpuid import CpuidAnswer, highest_of
 
 Ask = Callable[[int], CpuidAnswer]
 
@@ -52,7 +52,7 @@ def describe_tsc(ask: Ask) -> List[str]:
 def _describe_hypervisor(ask: Ask, said: List[str]) -> List[int]:
     """Adds to `said`; the frequencies, Hz, that the hypervisor tells."""
     answer = ask(0x40000000)
-    highest = answer.eax or 0x40000001
+    highest = highest_of(answer)
     if highest < 0x40000010:
         said.append(f'leaf 0x40000010: not there, the highest of "{answer.vendor}" is {highest:#x}')
         return []

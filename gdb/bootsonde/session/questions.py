@@ -7,6 +7,7 @@ from typing import Any, List, Optional
 import gdb
 
 from bootsonde.model import msr
+from bootsonde.model.cpuid import highest_of, range_of
 from bootsonde.model.errors import UserError
 from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.question import msr_named, parse_number, parse_question
@@ -65,7 +66,11 @@ class Cpuid(gdb.Command):
             question = parse_question(argument, "bootsonde cpuid LEAF [SUBLEAF] [vcpu N]", 1, 2)
             leaf, subleaf = (_number(word, 32, "leaf") for word in (question.words + ["0"])[:2])
         answer = ondemand.cpuid(leaf, subleaf, question.vcpu)
-        _say(str(answer), answer.describe())
+        highest = highest_of(ondemand.cpuid(range_of(leaf), 0, question.vcpu))
+        # Some processors say nothing of a whole range, such as 0x40000000 without a hypervisor.
+        missing = leaf > highest >= range_of(leaf)
+        _say(str(answer), [f"there is no such leaf, the highest is {highest:#x}: these are another one's values"]
+             if missing else answer.describe())
         _record("cpuid", _vcpu(question.vcpu), leaf=f"{leaf:#x}", subleaf=f"{subleaf:#x}",
                 values={name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")})
 
