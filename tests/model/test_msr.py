@@ -32,3 +32,19 @@ def test_registers_have_the_names_of_the_manuals() -> None:
     assert msr.name_of(0x838) == "IA32_X2APIC_INIT_COUNT"
     assert msr.name_of(0x4b564d01) == "MSR_KVM_SYSTEM_TIME_NEW"
     assert msr.name_of(0x12345) == ""
+
+
+@pytest.mark.parametrize("access, said", [
+    (msr.MsrAccess("read", 0x1b, 0xfee00900), "rdmsr 0x1b IA32_APIC_BASE: 0xfee00900"),
+    (msr.MsrAccess("write", 0x4b564d01, 0x1001), "wrmsr 0x4b564d01 MSR_KVM_SYSTEM_TIME_NEW: 0x1001"),
+    (msr.MsrAccess("read", 0xdead, 0, faulted=True), "rdmsr 0xdead ?: it faulted"),
+    (msr.MsrAccess("write", 0xdead, 5, faulted=True), "wrmsr 0xdead ?: it faulted, writing 0x5"),
+])
+def test_an_access_is_one_line(access: msr.MsrAccess, said: str) -> None:
+    assert str(access) == said
+
+
+def test_what_was_not_read_has_no_meaning() -> None:
+    assert msr.MsrAccess("read", 0x1b, 0, faulted=True).describe() == []
+    assert msr.MsrAccess("read", 0x1b, 0xfee00900).describe() == ["local APIC at 0xfee00000, xAPIC",
+                                                                  "bootstrap processor"]

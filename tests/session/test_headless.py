@@ -441,3 +441,20 @@ def test_inlined_copies_cannot_return_and_it_is_said(lab: Lab) -> None:
     done = lab.run(scenario, *BOOTS).expect(0)
     assert re.search(r"note: (\d+) of \1 places of .*rdtsc.* are inlined copies, which have no return", done.out)
     assert not lab.trace("copies").of_kind("inject")
+
+
+# What the kernel asks for.
+
+
+def test_every_msr_that_is_read_or_written_is_recorded(lab: Lab) -> None:
+    done = lab.run(lab.stock("msr"), "--smp", "2", *BOOTS).expect(0)
+    assert "rdmsr 0x1b IA32_APIC_BASE: 0xfee00900" in done.out and "local APIC at 0xfee00000, xAPIC" in done.out
+    accesses = [(event["access"], event["msr"], event["vcpu"]) for event in lab.trace("msr").of_kind("msr")]
+    assert ("write", "0xc0000101", 0) in accesses and ("write", "0xc0000101", 1) in accesses, "each vCPU's GS base"
+    assert ("read", "0x1b", 0) in accesses
+    assert "PASS lapic_mode" in lab.run(lab.stock("msr"), "--echo", *BOOTS).expect(0).out, "nothing is changed"
+
+
+def test_msrs_of_one_function_alone(lab: Lab) -> None:
+    lab.run(lab.stock("msr"), "--set", "function=lapic_init", *BOOTS).expect(0)
+    assert {event["function"] for event in lab.trace("msr").of_kind("msr")} == {"lapic_init"}

@@ -6,6 +6,7 @@ Documentation/virt/kvm/x86/msr.rst for 0x4b564dxx, 0x11 and 0x12.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Dict, List
 
 TSC, APIC_BASE, TSC_DEADLINE, EFER, TSC_AUX = 0x10, 0x1b, 0x6e0, 0xc0000080, 0xc0000103
@@ -65,3 +66,23 @@ def describe(index: int, value: int) -> List[str]:
     if index == TSC_DEADLINE:
         return [f"timer fires at TSC {value:#x}"] if value else ["timer is not armed"]
     return []
+
+
+@dataclass(frozen=True)
+class MsrAccess:
+    """What a rdmsr or wrmsr did. access: "read" or "write". value: what was read, or was to be written."""
+
+    access: str
+    index: int
+    value: int
+    faulted: bool = False
+
+    def describe(self) -> List[str]:
+        """What the value means, one statement a line; nothing if it was not read."""
+        return [] if self.faulted and self.access == "read" else describe(self.index, self.value)
+
+    def __str__(self) -> str:
+        name = f"{'rdmsr' if self.access == 'read' else 'wrmsr'} {self.index:#x} {name_of(self.index) or '?'}"
+        if not self.faulted:
+            return f"{name}: {self.value:#x}"
+        return f"{name}: it faulted" + (f", writing {self.value:#x}" if self.access == "write" else "")

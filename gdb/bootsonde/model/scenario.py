@@ -56,6 +56,7 @@ class Rule:
     return_value: Optional[int] = None
     cpuid_leaf: Optional[int] = None
     watches_cpuid: bool = False
+    watches_msr: bool = False
     outcome: Optional[str] = None
 
     def inject(self, **variables: int) -> Rule:
@@ -83,6 +84,11 @@ class Rule:
         self.watches_cpuid = True
         return self
 
+    def watch_msr(self) -> Rule:
+        """The place is rdmsr or wrmsr: record the register that the kernel reads or writes, the value, and a fault."""
+        self.watches_msr = True
+        return self
+
     def passes(self) -> Rule:
         """A hit ends the run: the end condition is reached."""
         self.outcome = "passed"
@@ -96,7 +102,7 @@ class Rule:
     @property
     def needs_stop(self) -> bool:
         """Whether the vCPU must stay stopped after the breakpoint, because it has to be stepped."""
-        return self.cpuid_leaf is not None or self.watches_cpuid
+        return self.cpuid_leaf is not None or self.watches_cpuid or self.watches_msr
 
 
 class Scenario:

@@ -10,6 +10,7 @@ import gdb
 
 from bootsonde.model.console import printable
 from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.msr import MsrAccess
 from bootsonde.model.place import Argument, Site
 from bootsonde.model.trace import TraceWriter
 from bootsonde.probe import Symbolizer
@@ -148,6 +149,15 @@ class Recorder:
         self._line(vcpu, f"  {answer}")
         for statement in answer.describe():
             self._line(vcpu, f"    {printable(statement)}")
+
+    def msr(self, site: Site, access: MsrAccess) -> None:
+        """The kernel has read or written a model-specific register."""
+        vcpu = machine.current_vcpu()
+        self.event("msr", vcpu, function=site.function, address=f"{site.address:#x}", access=access.access,
+                   msr=f"{access.index:#x}", value=f"{access.value:#x}", faulted=access.faulted or None)
+        self._line(vcpu, f"  {access}")
+        for statement in access.describe():
+            self._line(vcpu, f"    {statement}")
 
     def console(self, t: int, line: str) -> None:
         """The guest has printed a line."""

@@ -275,22 +275,34 @@ class Session:
         return bool(signals)
 
     def _act(self) -> None:
-        """What could not be done in stop(): step cpuid instructions."""
+        """What could not be done in stop(): step cpuid, rdmsr and wrmsr instructions."""
         while self._pending:
             armed = self._pending.pop(0)
-            if not ask.at_cpuid():
-                say(f"  {armed.site.label}: no cpuid instruction here; not stepped")
+            if not (self._step_msr(armed) if armed.rule.watches_msr else self._step_cpuid(armed)):
                 continue
-            if armed.rule.cpuid_leaf is not None:
-                for name, value in (("eax", armed.rule.cpuid_leaf), ("ecx", 0)):
-                    written, before, after = machine.set_register(name, value)
-                    self.recorder.injected(armed.site.name, written, before, after, value)
-            answer = ask.step_cpuid()
-            self.recorder.cpuid(armed.site, answer, armed.rule.cpuid_leaf is not None)
             # GDB takes a breakpoint at the place it stands at as hit already.
             point = self.points.by_address.get(machine.register("rip"))
             if point is not None and point.is_valid() and point.enabled:
                 point.stop()
+
+    def _step_cpuid(self, armed: Armed) -> bool:
+        if not ask.at_cpuid():
+            say(f"  {armed.site.label}: no cpuid instruction here; not stepped")
+            return False
+        if armed.rule.cpuid_leaf is not None:
+            for name, value in (("eax", armed.rule.cpuid_leaf), ("ecx", 0)):
+                written, before, after = machine.set_register(name, value)
+                self.recorder.injected(armed.site.name, written, before, after, value)
+        self.recorder.cpuid(armed.site, ask.step_cpuid(), armed.rule.cpuid_leaf is not None)
+        return True
+
+    def _step_msr(self, armed: Armed) -> bool:
+        access = ask.msr_access()
+        if access is None:
+            say(f"  {armed.site.label}: no rdmsr or wrmsr instruction here; not stepped")
+            return False
+        self.recorder.msr(armed.site, ask.step_msr(access))
+        return True
 
     def _take_console(self) -> None:
         self.watchdog.poll()
