@@ -8,7 +8,9 @@ import gdb
 
 from bootsonde.model import scenario as model_scenario
 from bootsonde.model.breakspec import parse_break
+from bootsonde.model.errors import UserError
 from bootsonde.session import interactive
+from bootsonde.session.values import number
 
 
 class Prefix(gdb.Command):
@@ -55,6 +57,26 @@ class Break(gdb.Command):
         with interactive.user_errors():
             rule = parse_break(argument)
         interactive.add_break(rule)
+
+
+class Inject(gdb.Command):
+    """Write kernel variables at this stop, as events of the trace: bootsonde inject NAME=VALUE...
+
+    A variable is found in the kernel's file, whether GDB has read its symbols or not, and written in its own size."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde inject", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde inject NAME=VALUE..."""
+        with interactive.user_errors():
+            session = interactive.current()
+            if session.verdict is not None:
+                raise UserError("this run has ended: source a scenario for a new one")
+            wanted = [word.partition("=") for word in argument.split()]
+            if not wanted or not all(name and value for name, _, value in wanted):
+                raise UserError("usage: bootsonde inject NAME=VALUE...")
+            session.inject_now({name: number(value, 64, "value") for name, _, value in wanted})
 
 
 class Attach(gdb.Command):
@@ -129,5 +151,5 @@ class SymbolsAtPrompt(gdb.Parameter):
         self.value = "auto"
 
 
-for _command in (Prefix, Go, Summary, Break, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
+for _command in (Prefix, Go, Summary, Break, Inject, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
     _command()

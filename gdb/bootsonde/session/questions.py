@@ -10,29 +10,16 @@ from bootsonde.model import msr
 from bootsonde.model.cpuid import highest_of, range_of
 from bootsonde.model.errors import UserError
 from bootsonde.model.pvclock import PvclockTime
-from bootsonde.model.question import msr_named, parse_number, parse_question
+from bootsonde.model.question import msr_named, parse_question
 from bootsonde.model.tsc import describe_tsc
 from bootsonde.session import interactive, machine, ondemand
 from bootsonde.session.recorder import say
-
-
-def _number(word: str, bits: int, what: str) -> int:
-    """A number, or what GDB makes of an expression such as $eax. Raises UserError."""
-    value = parse_number(word, bits, what)
-    if value is not None:
-        return value
-    try:
-        value = int(gdb.parse_and_eval(word)) & (1 << 64) - 1
-    except gdb.error as error:
-        raise UserError(f"{word} is no {what}: {error}") from None
-    if value >= 1 << bits:
-        raise UserError(f"{word} is {value:#x}, which is no {what}: expected at most {(1 << bits) - 1:#x}")
-    return value
+from bootsonde.session.values import number
 
 
 def _msr(word: str) -> int:
     index = msr_named(word)
-    return _number(word, 32, "MSR") if index is None else index
+    return number(word, 32, "MSR") if index is None else index
 
 
 def _say(text: str, statements: List[str]) -> None:
@@ -64,7 +51,7 @@ class Cpuid(gdb.Command):
         """bootsonde cpuid LEAF [SUBLEAF] [vcpu N]"""
         with interactive.user_errors():
             question = parse_question(argument, "bootsonde cpuid LEAF [SUBLEAF] [vcpu N]", 1, 2)
-            leaf, subleaf = (_number(word, 32, "leaf") for word in (question.words + ["0"])[:2])
+            leaf, subleaf = (number(word, 32, "leaf") for word in (question.words + ["0"])[:2])
         answer = ondemand.cpuid(leaf, subleaf, question.vcpu)
         highest = highest_of(ondemand.cpuid(range_of(leaf), 0, question.vcpu))
         # Some processors say nothing of a whole range, such as 0x40000000 without a hypervisor.
@@ -105,7 +92,7 @@ class Wrmsr(gdb.Command):
         """bootsonde wrmsr MSR VALUE [vcpu N]"""
         with interactive.user_errors():
             question = parse_question(argument, "bootsonde wrmsr MSR VALUE [vcpu N]", 2, 2)
-            index, value = _msr(question.words[0]), _number(question.words[1], 64, "value")
+            index, value = _msr(question.words[0]), number(question.words[1], 64, "value")
         before = ondemand.rdmsr(index, question.vcpu)
         ondemand.wrmsr(index, value, question.vcpu)
         after = ondemand.rdmsr(index, question.vcpu)
@@ -184,7 +171,7 @@ class Pvclock(gdb.Command):
             physical = not question.words or question.words[0] == "phys"
             if question.words[:1] == ["phys"] and len(question.words) == 1 or len(question.words) == 2 and not physical:
                 raise UserError(f"usage: {usage}")
-            address = _number(question.words[-1], 64, "address") if question.words else \
+            address = number(question.words[-1], 64, "address") if question.words else \
                 _registered_pvclock(question.vcpu)
             clock = _read_pvclock(address, physical)
         tsc = ondemand.rdtsc(question.vcpu)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, List, Optional
+from typing import Any, List, Mapping, Optional
 
 import gdb
 
@@ -14,7 +14,7 @@ from bootsonde.model.config import SessionConfig
 from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, PANIC_FUNCTIONS, Outcome, Verdict, VcpuPlace, guest_exit
-from bootsonde.model.place import Functions, Site
+from bootsonde.model.place import Functions, Site, Variable
 from bootsonde.model.scenario import Rule, Scenario
 from bootsonde.model.summary import summary
 from bootsonde.probe import Probe, Symbolizer
@@ -27,6 +27,11 @@ from bootsonde.session.watchdog import Watchdog
 
 #: How long the host may take to tell how QEMU ended, seconds.
 EXIT_FILE_S = 3.0
+
+
+def _check_size(variable: Variable) -> None:
+    if variable.size not in (1, 2, 4, 8):
+        raise UserError(f"{variable.name} has {variable.size} bytes: only 1, 2, 4 or 8 can be injected")
 
 
 class Session:
@@ -179,16 +184,35 @@ class Session:
         for name, value in armed.rule.variables.items():
             variable = self.planner.variable(name)
             assert variable is not None
-            if variable.size not in (1, 2, 4, 8):
-                raise UserError(f"{name} has {variable.size} bytes: only 1, 2, 4 or 8 can be injected")
-            before = machine.read_number(variable.address, variable.size)
-            wanted = value & ((1 << 8 * variable.size) - 1)
-            machine.write(variable.address, wanted.to_bytes(variable.size, "little"))
-            after = machine.read_number(variable.address, variable.size)
-            self.recorder.injected(armed.site.name, name, before, after, wanted, variable.address)
+            self._write(armed.site.name, variable, value)
         for name, value in armed.rule.registers.items():
             written, before, after = machine.set_register(name, value)
             self.recorder.injected(armed.site.name, written, before, after, value)
+
+    def _write(self, function: str, variable: Variable, value: int) -> None:
+        _check_size(variable)
+        before = machine.read_number(variable.address, variable.size)
+        wanted = value & ((1 << 8 * variable.size) - 1)
+        machine.write(variable.address, wanted.to_bytes(variable.size, "little"))
+        after = machine.read_number(variable.address, variable.size)
+        self.recorder.injected(function, variable.name, before, after, wanted, variable.address)
+
+    def inject_now(self, values: Mapping[str, int]) -> None:
+        """Write kernel variables at this stop: all of them, or none. Raises UserError."""
+        found = {name: self.planner.variable(name) for name in values}
+        for name, variable in found.items():
+            if variable is None:
+                raise UserError(f"this kernel has no variable {name}: cprobe symbol KERNEL '*{name}*' lists those like "
+                                "it")
+            _check_size(variable)
+            try:
+                machine.read(variable.address, variable.size)
+            except gdb.MemoryError:
+                raise UserError(f"{name} is at {variable.address:#x}, which is not mapped at this stop: inject it "
+                                "later, in 64-bit code") from None
+        for name, variable in found.items():
+            if variable is not None:
+                self._write(self.symbolizer.describe(machine.register("rip")), variable, values[name])
 
     def _return(self, armed: Armed, point: Point) -> None:
         value = armed.rule.return_value
