@@ -30,6 +30,10 @@ _MASK64 = (1 << 64) - 1
 Regions = List[Tuple[int, bytes]]
 
 
+class Fault(gdb.GdbError):
+    """The instruction faulted. The guest is as before."""
+
+
 @dataclass(frozen=True)
 class _Mode:
     """What GDB's registers do not say of the selected vCPU. Bases are linear addresses."""
@@ -168,7 +172,8 @@ def execute(name: str, code: bytes, inputs: Dict[str, int], outputs: Sequence[st
     """Have a stopped vCPU execute one instruction; what it left in `outputs`. The guest is as before, but for the
     instruction's effect outside of registers.
 
-    inputs: registers to set before. privileged: it faults outside of CPL 0. Raises gdb.GdbError with the remedy.
+    inputs: registers to set before. privileged: it faults outside of CPL 0. Raises Fault, or gdb.GdbError with the
+    remedy.
     """
     with _vcpu(vcpu) as number, _innermost_frame():
         mode = _mode(number)
@@ -193,7 +198,7 @@ def execute(name: str, code: bytes, inputs: Dict[str, int], outputs: Sequence[st
         if left:
             raise gdb.GdbError(f"bootsonde: after {name}, these could not be put back: {', '.join(left)}")
         if values is None:
-            raise gdb.GdbError(f"bootsonde: {name} faulted on vCPU {number}; registers and memory are as before")
+            raise Fault(f"bootsonde: {name} faulted on vCPU {number}; registers and memory are as before")
         return values
 
 

@@ -22,6 +22,14 @@ def _msr(word: str) -> int:
     return number(word, 32, "MSR") if index is None else index
 
 
+def _readable_msr(index: int, vcpu: Optional[int]) -> Optional[int]:
+    """None: it can only be written, as x2APIC's end of interrupt."""
+    try:
+        return ondemand.rdmsr(index, vcpu)
+    except ondemand.Fault:
+        return None
+
+
 def _say(text: str, statements: List[str]) -> None:
     say(text)
     for statement in statements:
@@ -93,14 +101,15 @@ class Wrmsr(gdb.Command):
         with interactive.user_errors():
             question = parse_question(argument, "bootsonde wrmsr MSR VALUE [vcpu N]", 2, 2)
             index, value = _msr(question.words[0]), number(question.words[1], 64, "value")
-        before = ondemand.rdmsr(index, question.vcpu)
+        before = _readable_msr(index, question.vcpu)
         ondemand.wrmsr(index, value, question.vcpu)
-        after = ondemand.rdmsr(index, question.vcpu)
-        kept = "" if after == value else f"; it reads {after:#x}"
-        _say(f"msr {index:#x} {msr.name_of(index) or '?'}: wrote {value:#x}, was {before:#x}{kept}",
-             msr.describe(index, after))
-        _record("msr", _vcpu(question.vcpu), access="write", msr=f"{index:#x}", before=f"{before:#x}",
-                value=f"{value:#x}", after=f"{after:#x}")
+        after = _readable_msr(index, question.vcpu)
+        was = ", which cannot be read" if before is None else f", was {before:#x}"
+        kept = "" if after in (None, value) else f"; it reads {after:#x}"
+        _say(f"msr {index:#x} {msr.name_of(index) or '?'}: wrote {value:#x}{was}{kept}",
+             msr.describe(index, value if after is None else after))
+        _record("msr", _vcpu(question.vcpu), access="write", msr=f"{index:#x}", value=f"{value:#x}",
+                before=None if before is None else f"{before:#x}", after=None if after is None else f"{after:#x}")
 
 
 class Rdtsc(gdb.Command):
