@@ -411,7 +411,7 @@ def test_plain_gdb_takes_the_list(lab: Lab, cprobe: Path) -> None:
     with lab.waiting():
         done = lab.command(["gdb", "-nx", "-batch", "-ex", "set osabi none", "-ex", "set architecture i386:x86-64",
                             "-ex", f"target remote {lab.runtime / 'waiting'}", "-x", "points.gdb", "-ex", "continue",
-                            "-ex", "info breakpoints", "-ex", "kill"]).expect(0)
+                            "-ex", "info breakpoints", "-ex", "detach"]).expect(0)
     assert len(re.findall(r"^Breakpoint \d+ at 0x", done.out, re.M)) == 2
     assert done.out.count("breakpoint already hit 1 time") == 1
 
