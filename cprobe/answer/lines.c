@@ -21,22 +21,6 @@ struct job {
 	uint64_t *files;		/* by key: the row's file, or CP_DW_NONE */
 };
 
-/* First of the group's keys at or above the address. */
-static size_t lower(const struct job *job, const struct group *group, uint64_t address)
-{
-	size_t low = group->first, high = group->first + group->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (job->keys[middle].key < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /*
  * Run the unit's table until all addresses are found: each belongs to the last row at or below it, within a sequence, the
  * first that has it. What is malformed behind that is not seen.
@@ -61,7 +45,7 @@ static struct cp_error *one_group(void *context, size_t worker, size_t item)
 	for (more = true; more && left; last = rows.row) {
 		if (last.end) {
 			more = cp_rows_next(&rows);
-			next = lower(job, group, rows.row.address);
+			next = group->first + cp_keyed_lower(job->keys + group->first, group->count, rows.row.address);
 			continue;
 		}
 		more = cp_rows_above(&rows, next < end ? job->keys[next].key : UINT64_MAX, &last);

@@ -96,22 +96,6 @@ static bool is_mangled(const char *name)
 	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
 }
 
-/* The first of the keys at or above the address. */
-static size_t lower(const struct cp_keyed *keys, size_t count, uint64_t address)
-{
-	size_t low = 0, high = count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (keys[middle].key < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /*
  * Is there a function record of that name at the address? `at` is the first key there. Else *twin is the index of one at
  * the address with a place, or SIZE_MAX.
@@ -163,7 +147,7 @@ static struct cp_error *add_assembly(const struct cp_symbols *symbols, struct cp
 			if (symbol->address >= high)
 				break;
 			if (!is_assembly_function(symbols, symbol) || !cp_globs_name(names->items, names->count, symbol->name) ||
-				known(records, keys, count, lower(keys, count, symbol->address), symbol, &twin))
+				known(records, keys, count, cp_keyed_lower(keys, count, symbol->address), symbol, &twin))
 				continue;
 			record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
 			if (!record)

@@ -208,19 +208,11 @@ static struct cp_error *read_all(struct cp_dwarf *dwarf, struct cp_variables *re
 static void find_in_list(const struct cp_variables *all, struct wanted *w)
 {
 	const struct cp_variable *best = NULL;
-	size_t low = 0, high = all->count;
 	bool best_same = false;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (all->by_address[middle].key < w->address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < all->count && all->by_address[low].key == w->address; low++) {
-		const struct cp_variable *item = &all->items[all->by_address[low].index];
+	for (size_t i = cp_keyed_lower(all->by_address, all->count, w->address);
+		i < all->count && all->by_address[i].key == w->address; i++) {
+		const struct cp_variable *item = &all->items[all->by_address[i].index];
 		const char *own;
 		struct cp_die die;
 		bool same;

@@ -55,3 +55,18 @@ bool cp_radix_sort(struct cp_keyed *items, size_t count)
 	free(to);
 	return true;
 }
+
+size_t cp_keyed_lower(const struct cp_keyed *items, size_t count, uint64_t key)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (items[middle].key < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}

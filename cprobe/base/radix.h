@@ -15,4 +15,7 @@ struct cp_keyed {
 /* Stable, by key. False: no memory, nothing was changed. */
 bool cp_radix_sort(struct cp_keyed *items, size_t count);
 
+/* Of sorted ones, the first at or above the key; count: there is none. */
+size_t cp_keyed_lower(const struct cp_keyed *items, size_t count, uint64_t key);
+
 #endif

@@ -317,17 +317,9 @@ struct cp_error *cp_dwarf_overspent(const struct cp_dwarf *dwarf)
 
 struct cp_dw_unit *cp_dwarf_type_unit(const struct cp_dwarf *dwarf, uint64_t signature)
 {
-	size_t low = 0, high = dwarf->type_count;
+	size_t at = cp_keyed_lower(dwarf->types, dwarf->type_count, signature);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (dwarf->types[middle].key < signature)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < dwarf->type_count && dwarf->types[low].key == signature ? &dwarf->units[dwarf->types[low].index] : NULL;
+	return at < dwarf->type_count && dwarf->types[at].key == signature ? &dwarf->units[dwarf->types[at].index] : NULL;
 }
 
 struct cp_dw_unit *cp_dwarf_unit_at(const struct cp_dwarf *dwarf, uint64_t offset)

@@ -22,15 +22,6 @@ def _next_bytes() -> Optional[bytes]:
         return None
 
 
-def _step(pc: int) -> bool:
-    """Step the instruction at pc; False if the vCPU does not get past it."""
-    for _ in range(4):  # An interrupt that was asked for meanwhile ends a step before it has begun.
-        machine.step_instruction()
-        if machine.register("rip") != pc:
-            return True
-    return False
-
-
 def at_cpuid() -> bool:
     """Whether the selected vCPU stands at a cpuid instruction."""
     return _next_bytes() == CPUID_BYTES
@@ -43,7 +34,7 @@ def step_cpuid() -> CpuidAnswer:
     """
     pc = machine.register("rip")
     leaf, subleaf = machine.register("rax") & 0xffffffff, machine.register("rcx") & 0xffffffff
-    if not _step(pc):
+    if not machine.step_past(pc):
         raise gdb.GdbError(f"the vCPU does not get past the cpuid at {pc:#x}")
     eax, ebx, ecx, edx = (machine.register(name) & 0xffffffff for name in ("rax", "rbx", "rcx", "rdx"))
     return CpuidAnswer(leaf, subleaf, eax, ebx, ecx, edx)
@@ -64,7 +55,7 @@ def step_msr(access: str) -> MsrAccess:
     Raises gdb.GdbError if the vCPU does not get past it.
     """
     pc, index, written = machine.register("rip"), machine.register("rcx") & 0xffffffff, _value()
-    if not _step(pc):
+    if not machine.step_past(pc):
         raise gdb.GdbError(f"the vCPU does not get past the instruction at {pc:#x}")
     faulted = machine.register("rip") != pc + 2
     return MsrAccess(access, index, written if access == "write" else 0 if faulted else _value(), faulted)

@@ -46,13 +46,16 @@ def target() -> str:
     return str(getattr(connection, "details", None) or "")
 
 
+def vcpu_of(thread: gdb.InferiorThread) -> int:
+    """The number of the vCPU that GDB shows as this thread, from 0."""
+    lwp = int(thread.ptid[1])
+    return lwp - 1 if lwp > 0 else int(thread.num) - 1
+
+
 def current_vcpu() -> int:
     """The number of the vCPU that GDB has selected, from 0."""
     thread = gdb.selected_thread()
-    if thread is None:
-        return 0
-    lwp = int(thread.ptid[1])
-    return lwp - 1 if lwp > 0 else thread.num - 1
+    return 0 if thread is None else vcpu_of(thread)
 
 
 def register(name: str) -> int:
@@ -135,6 +138,15 @@ def step_instruction() -> None:
     """Step the selected vCPU by one instruction while the others stand still."""
     with settings(scheduler_locking="on", suppress_cli_notifications="on"):
         gdb.execute("stepi", to_string=True)
+
+
+def step_past(pc: int) -> bool:
+    """Step the instruction at pc, where the selected vCPU stands; False if it does not get past it."""
+    for _ in range(4):  # An interrupt that was asked for meanwhile ends a step before it has begun.
+        step_instruction()
+        if register("rip") != pc:
+            return True
+    return False
 
 
 def program_counters() -> List[Tuple[int, Optional[int]]]:

@@ -108,10 +108,7 @@ def _vcpu(number: Optional[int]) -> Iterator[int]:
     if number is None or number == machine.current_vcpu():
         yield machine.current_vcpu()
         return
-    threads = {}
-    for thread in gdb.selected_inferior().threads():
-        lwp = int(thread.ptid[1])
-        threads[lwp - 1 if lwp > 0 else thread.num - 1] = thread
+    threads = {machine.vcpu_of(thread): thread for thread in gdb.selected_inferior().threads()}
     if number not in threads:
         raise gdb.GdbError(f"bootsonde: there is no vCPU {number}: this guest has "
                            + ", ".join(map(str, sorted(threads))))
@@ -210,11 +207,7 @@ def _settle(place: int) -> None:
 
 def _step(rip: int, length: int, outputs: Sequence[str]) -> Optional[Dict[str, int]]:
     """Step the instruction; None: it faulted."""
-    for _ in range(4):  # An interrupt that was asked for meanwhile ends a step before it has begun.
-        machine.step_instruction()
-        if machine.register("rip") != rip:
-            break
-    if machine.register("rip") != rip + length:
+    if not machine.step_past(rip) or machine.register("rip") != rip + length:
         return None
     return {name: machine.register(name) & _MASK32 for name in outputs}
 
