@@ -145,6 +145,15 @@ def test_the_frame_that_was_selected_stays(at_hit: Gdb) -> None:
     assert at_hit.type("frame") == before and "hammer_time" in before
 
 
+def test_registers_are_those_of_the_vcpu_whatever_frame_is_selected(at_hit: Gdb) -> None:
+    """In a caller's frame, $rip and $rsp are what the stack says; writing them would write there."""
+    before = [*state(at_hit), at_hit.type("x/4xg $rsp")]
+    at_hit.type("up")
+    assert "ud2 faulted" in at_hit.type(r"python ondemand.execute('ud2', b'\x0f\x0b', {}, ())")
+    at_hit.type("down")
+    assert [*state(at_hit), at_hit.type("x/4xg $rsp")] == before
+
+
 def test_questions_are_events_of_the_trace(at_hit: Gdb, lab: Lab) -> None:
     at_hit.type("bootsonde cpuid 0x15 1")
     at_hit.type("bootsonde wrmsr IA32_LSTAR 0x77")
