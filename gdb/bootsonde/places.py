@@ -46,6 +46,11 @@ def cprobe() -> str:
     return path
 
 
+def host_tsc() -> str:
+    """The program that tells this host's TSC frequency."""
+    return os.path.join(os.path.dirname(cprobe()), "tcg", "host-tsc")
+
+
 def reference_guest() -> str:
     """The kernel that demo and tests boot."""
     return os.path.join(_build_folder(), "guest", "clockguest")

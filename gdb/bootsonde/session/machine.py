@@ -115,12 +115,30 @@ def read_physical(address: int, size: int) -> Optional[bytes]:
         gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
 
 
+def write_physical(address: int, data: bytes) -> bool:
+    """Physical memory, through QEMU's own packet; False where the stub is not QEMU's or nothing is there."""
+    if "OK" not in str(gdb.execute("maintenance packet Qqemu.PhyMemMode:1", to_string=True)):
+        return False
+    try:
+        write(address, data)
+        return True
+    except gdb.MemoryError:
+        return False
+    finally:
+        gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
+
+
+def is_64_bit() -> bool:
+    """Whether the selected vCPU is in long mode (EFER.LMA)."""
+    return bool(register("efer") >> 10 & 1)
+
+
 def return_now(value: int) -> Tuple[int, int, int]:
     """Leave the function at whose first instruction the vCPU stands: (rax before, rax after, where it is now).
 
     Raises UserError, with nothing changed, outside of 64-bit code and where there is no stack.
     """
-    if not register("efer") >> 10 & 1:
+    if not is_64_bit():
         raise UserError("a function can be made to return in 64-bit code alone, and this vCPU is not in it yet")
     stack = register("rsp")
     try:

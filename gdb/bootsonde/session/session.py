@@ -20,6 +20,7 @@ from bootsonde.model.summary import summary
 from bootsonde.probe import Probe, Symbolizer
 from bootsonde.session import ask, machine
 from bootsonde.session.connection import Connection, check_identity
+from bootsonde.session.overlay import Overlay
 from bootsonde.session.plan import Planned, Planner
 from bootsonde.session.points import Armed, Point, Points
 from bootsonde.session.recorder import Recorder, say
@@ -90,7 +91,11 @@ class Session:
         self._identified = check_identity(info)
         self._info = info
         tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
-        self.planned, remarks = self.planner.plan([*scenario.rules, tripwire])
+        self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock)
+        self.planned, remarks = self.planner.plan([*scenario.rules, *self.overlay.rules(), tripwire])
+        for planned in self.planned:
+            if planned.rule.overlays:
+                planned.armed += self.overlay.aliases(planned.armed, info)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
             raise UserError(f"{self.config.symbols} has nothing of what {scenario.name} looks for:\n  "
@@ -103,6 +108,8 @@ class Session:
                     + (f", {planned.rule.note}" if planned.rule.note else ""))
         for remark in remarks:
             say(f"  note: {remark}")
+        arguments = self.config.trace_header.get("qemu", {}).get("arguments", [])
+        self.overlay.prepare("-icount" in arguments)
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
             self._recorder = Recorder(self.symbolizer, self.config.trace, {
@@ -110,6 +117,7 @@ class Session:
                 self.config.echo_console)
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
+        self.overlay.recorder = self._recorder
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
         self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now,
                                   os.getppid() if self.config.headless else None)
@@ -146,8 +154,9 @@ class Session:
             check_identity(self._info, virtual=True)
             self._identified = True
         seen: List[Site] = []
+        waiting = len(self._pending)
         for armed in point.armed:
-            if not armed.counts():
+            if armed.rule.overlays or not armed.counts():
                 continue
             self._hit |= armed.rule.stops
             if armed.rule.outcome == "panic":
@@ -166,12 +175,26 @@ class Session:
                 self.recorder.event("milestone", machine.current_vcpu(), name="limit", function=armed.site.name)
                 if all(each.spent for each in point.armed):
                     self._spent.append(point)
+        self._overlay(point, waiting)
         stop = bool(self._pending or self._spent) or self._ending is not None or (self._stop_at_hit and self._hit)
         there = self.points.by_address.get(machine.register("rip"))
         if there is not None and there is not point and there.is_valid() and there.enabled:
             stop |= self._reached(there)  # GDB steps over a breakpoint to which the vCPU was moved.
         stop |= self.watchdog.poll() is not None or self.watchdog.interrupted
         return stop or self.recorder.failed is not None
+
+    def _overlay(self, point: Point, waiting: int) -> None:
+        """Answer in the processor's place, or have it done at a stop; not where one is due at this instruction anyhow,
+        or where the vCPU has been moved away."""
+        for armed in point.armed:
+            if armed.rule.overlays == "reads":
+                if not armed.spent and self.overlay.reading(armed.site):
+                    self._spent += [each for each in self.points.by_address.values() if each.armed == [armed]]
+            elif armed.rule.overlays and len(self._pending) == waiting:
+                armed.hits += 1
+                if machine.register("rip") == point.address and not self.overlay.answer_now(armed.site):
+                    self._pending.append(armed)
+                break
 
     def _panicked(self, site: Site) -> None:
         message = machine.read_string(machine.register("rdi")) or ""
@@ -302,30 +325,30 @@ class Session:
         """What could not be done in stop(): step cpuid, rdmsr and wrmsr instructions."""
         while self._pending:
             armed = self._pending.pop(0)
-            if not (self._step_msr(armed) if armed.rule.watches_msr else self._step_cpuid(armed)):
+            if not self._step(armed):
+                say(f"  {armed.site.label}: no such instruction here; not stepped")
                 continue
             # GDB takes a breakpoint at the place it stands at as hit already.
             point = self.points.by_address.get(machine.register("rip"))
             if point is not None and point.is_valid() and point.enabled:
                 point.stop()
 
-    def _step_cpuid(self, armed: Armed) -> bool:
-        if not ask.at_cpuid():
-            say(f"  {armed.site.label}: no cpuid instruction here; not stepped")
+    def _step(self, armed: Armed) -> bool:
+        kind, rule = ask.instruction(), armed.rule
+        if rule.overlays:
+            return self.overlay.step(armed.site)
+        if rule.watches_msr:
+            if kind not in ("read", "write"):
+                return False
+            self.overlay.step_msr(armed.site, kind, observed=True)
+            return True
+        if kind != "cpuid":
             return False
-        if armed.rule.cpuid_leaf is not None:
-            for name, value in (("eax", armed.rule.cpuid_leaf), ("ecx", 0)):
+        if rule.cpuid_leaf is not None:
+            for name, value in (("eax", rule.cpuid_leaf), ("ecx", 0)):
                 written, before, after = machine.set_register(name, value)
                 self.recorder.injected(armed.site.name, written, before, after, value)
-        self.recorder.cpuid(armed.site, ask.step_cpuid(), armed.rule.cpuid_leaf is not None)
-        return True
-
-    def _step_msr(self, armed: Armed) -> bool:
-        access = ask.msr_access()
-        if access is None:
-            say(f"  {armed.site.label}: no rdmsr or wrmsr instruction here; not stepped")
-            return False
-        self.recorder.msr(armed.site, ask.step_msr(access))
+        self.overlay.step_cpuid(armed.site, observed=True, asked=rule.cpuid_leaf is not None)
         return True
 
     def _take_console(self) -> None:
@@ -386,13 +409,15 @@ class Session:
     def print_summary(self) -> None:
         """Which functions were hit and which never, rule by rule."""
         for planned in self.planned[:-1]:
-            if planned.armed:
+            if planned.armed and not planned.rule.overlays:
                 for line in summary(planned.title, [(self._counted(armed.site), armed.hits, armed.spent)
                                                     for armed in planned.armed]):
                     say(line)
                 unreadable = sum(armed.unreadable for armed in planned.armed)
                 if unreadable:
                     say(f"  the condition's memory was not mapped at {unreadable} hits; they do not count")
+        for line in self.overlay.summary():
+            say(line)
         if not self._identified:
             say(f"  note: nothing was hit, and nothing of {self.config.symbols} was seen in the guest's memory: is it "
                 "what was booted, and does it run where it was linked (Linux: nokaslr)?")
