@@ -1,5 +1,5 @@
 /*
- * host-tsc: prints how fast this host's time stamp counter counts, in Hz.
+ * bootsonde-host-tsc: prints how fast this host's time stamp counter counts, in Hz.
  *
  * QEMU's TCG gives a guest the host's counter, less what it was when the guest began and while the guest stood still
  * (cpu_get_host_ticks() and cpu_get_ticks() in QEMU's sources), so this is the guest's TSC frequency too, unless icount
@@ -65,7 +65,7 @@ main(void)
 int
 main(void)
 {
-	fprintf(stderr, "host-tsc: this host has no time stamp counter that QEMU would give to a guest\n");
+	fprintf(stderr, "bootsonde-host-tsc: this host has no time stamp counter that QEMU would give to a guest\n");
 	return 1;
 }
 

@@ -47,8 +47,13 @@ def cprobe() -> str:
 
 
 def host_tsc() -> str:
-    """The program that tells this host's TSC frequency."""
-    return os.path.join(os.path.dirname(cprobe()), "tcg", "host-tsc")
+    """The program that tells this host's TSC frequency: the checkout's build, else beside cprobe where it is installed.
+
+    It need not be there.
+    """
+    name = "bootsonde-host-tsc"
+    own = os.path.join(_build_folder(), "cprobe", "tcg", name)
+    return own if os.access(own, os.X_OK) else shutil.which(name) or os.path.join(os.path.dirname(cprobe()), name)
 
 
 def reference_guest() -> str:

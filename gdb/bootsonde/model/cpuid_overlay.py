@@ -150,6 +150,11 @@ class CpuidOverlay:
         return max([self._native.get(first, first - 1)] + [leaf for leaf, _ in self._edits
                                                            if range_start(leaf) == first])
 
+    def may_change(self, leaf: int) -> bool:
+        """Whether a leaf's answer may be another than the processor's, whatever its limits are."""
+        overlaid = {range_start(each) for each, _ in self._edits}
+        return range_start(leaf) in overlaid or 0 in overlaid  # Leaves above their limit show a basic one.
+
     def plan(self, leaf: int, subleaf: int) -> Optional[CpuidPlan]:
         """How to answer; None: as the processor does."""
         first = range_start(leaf)

@@ -13,12 +13,12 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from bootsonde.model import msr
 from bootsonde.model.cpuid import CpuidAnswer, highest_of
-from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay
+from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, range_start
 from bootsonde.model.edits import Edit
 from bootsonde.model.errors import UserError
-from bootsonde.model.kvmclock import FAULTS, Clockwork, KvmClock, Write
+from bootsonde.model.kvmclock import CLOCK_LEAF, FAULTS, Clockwork, KvmClock, Write
 from bootsonde.model.msr import MsrAccess
-from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay
+from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
 from bootsonde.model.place import Insn, Site
 from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.scenario import Rule
@@ -59,13 +59,23 @@ class Overlay:
         """The places where the session has to stop for it."""
         rules = []
         if self.wants_cpuid:
-            rules.append(Rule(Insn("cpuid"), stops=False, overlays="cpuid", note="to be answered by the overlay"))
+            rules.append(Rule(Insn("cpuid", inputs=True), stops=False, overlays="cpuid", note="to be answered by the overlay"))
         if self.wants_msr:
-            rules.append(Rule(Insn("rdmsr,wrmsr"), stops=False, overlays="msr", note="to be answered by the overlay"))
+            rules.append(Rule(Insn("rdmsr,wrmsr", inputs=True), stops=False, overlays="msr", note="to be answered by the overlay"))
         if self.clock is not None and self.clock.acts_on_reads:
             rules.append(Rule(Insn("rdtsc,rdtscp", in_func=self.clock.readers), stops=False, overlays="reads",
                               note=f"where the clock's fault acts: {FAULTS[self.clock.fault]}"))
         return rules
+
+    def concerns(self, site: Site) -> bool:
+        """Whether anything may have to be done there: a breakpoint slows down all code of its page."""
+        if site.input is None or site.mnemonic not in ("cpuid", "rdmsr", "wrmsr"):
+            return True
+        if site.mnemonic == "cpuid":
+            return self.cpuid.may_change(site.input) or (
+                self.clock is not None and range_start(site.input) == range_start(CLOCK_LEAF))
+        return self.msrs.rule(site.input) != MsrRule() or (self.clock is not None and site.input in (
+            *self.clock.system_time_msrs, *self.clock.wall_clock_msrs))
 
     @staticmethod
     def aliases(armed: List[Armed], info: Mapping[str, Any]) -> List[Armed]:

@@ -95,6 +95,7 @@ class Session:
         self.planned, remarks = self.planner.plan([*scenario.rules, *self.overlay.rules(), tripwire])
         for planned in self.planned:
             if planned.rule.overlays:
+                planned.armed = [armed for armed in planned.armed if self.overlay.concerns(armed.site)]
                 planned.armed += self.overlay.aliases(planned.armed, info)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
