@@ -130,8 +130,8 @@ class CpuidOverlay:
             first = range_start(leaf)
             stated = self._stated(first)
             if stated is not None and leaf > max(stated, first):
-                raise UserError(f"cpuid {leaf:#x} is above the limit {stated:#x} that leaf {first:#x} is to tell, so no "
-                                "kernel would ask for it: raise that EAX, or leave it out")
+                raise UserError(f"cpuid {leaf:#x} is above the limit {stated:#x} that leaf {first:#x} is to tell, so "
+                                "that no kernel would ask for it: raise that EAX, or leave it out")
 
     def learn(self, limits: Mapping[int, int]) -> None:
         """The processor's own limits, of each of RANGES that it has: first leaf -> highest."""

@@ -43,8 +43,8 @@ class KvmClock:
 
     tsc_hz: the TSC's frequency, None until it is measured. bus_hz: the local APIC timer's before its divider; QEMU's
     counts nanoseconds. features: leaf 0x40000001 EAX. paused: flag bit 1 is set at registration. fault: one of FAULTS.
-    seed: chooses at which reads `torn` and `backwards` act and by how much. limit: how often they act. readers: globs of functions
-    whose TSC reads stand in the middle of reading a structure.
+    seed: chooses at which reads `torn` and `backwards` act and by how much. limit: how often they act. readers: globs
+    of functions whose TSC reads stand in the middle of reading a structure.
     """
 
     tsc_hz: Optional[int] = None
@@ -58,8 +58,8 @@ class KvmClock:
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
-            raise UserError(f"fault={self.fault}: one of " + "; ".join(f"{name or 'nothing'}: {text}"
-                                                                       for name, text in FAULTS.items()))
+            raise UserError(f"fault={self.fault}: expected one of "
+                            + "; ".join(f"{name} ({text})" for name, text in FAULTS.items() if name))
         if self.tsc_hz is not None:
             self.check_hz(self.tsc_hz)
 
@@ -89,6 +89,11 @@ class KvmClock:
             (msr.KVM_WALL_CLOCK,) if self.features & NEW_CLOCK else ())
 
     @property
+    def msrs(self) -> Tuple[int, ...]:
+        """All of this clock's registers."""
+        return self.system_time_msrs + self.wall_clock_msrs
+
+    @property
     def acts_on_reads(self) -> bool:
         """Whether `Clockwork.read` wants to be called."""
         return self.fault in ("torn", "backwards")
@@ -114,7 +119,7 @@ class Clockwork:
 
     def owns(self, index: int) -> bool:
         """Whether the register is one of this clock's."""
-        return index in self.clock.system_time_msrs or index in self.clock.wall_clock_msrs
+        return index in self.clock.msrs
 
     def value(self, vcpu: int, index: int) -> int:
         """What rdmsr reads: what was written last; the wall clock's register is one for all vCPUs."""

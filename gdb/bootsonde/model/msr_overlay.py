@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple, Union
 
 from bootsonde.model import msr
 from bootsonde.model.edits import Edit, parse_edit
@@ -23,13 +23,13 @@ _USAGE = ("MSR: WHAT, ... with read = VALUE, read |= BITS, read &= ~BITS, read f
 
 @dataclass(frozen=True)
 class MsrRule:
-    """read: an Edit of the value, FAULT, KEEP, or None for what the processor does. write: FAULT, SWALLOW, KEEP, None."""
+    """read: an Edit of the value, FAULT, KEEP. write: FAULT, SWALLOW, KEEP. None: as the processor does."""
 
-    read: object = None
+    read: Union[Edit, str, None] = None
     write: Optional[str] = None
 
 
-def parse_msr(text: str) -> tuple[int, MsrRule]:
+def parse_msr(text: str) -> Tuple[int, MsrRule]:
     """(register, rule). Raises UserError."""
     head, colon, rest = text.partition(":")
     word = head.strip()
@@ -86,6 +86,16 @@ class MsrOverlay:
 
     def __bool__(self) -> bool:
         return bool(self._rules)
+
+    @property
+    def reads(self) -> bool:
+        """Whether any rdmsr is to be answered."""
+        return any(rule.read is not None for rule in self._rules.values())
+
+    @property
+    def writes(self) -> bool:
+        """Whether any wrmsr is not the processor's business."""
+        return any(rule.write is not None for rule in self._rules.values())
 
     def add(self, text: str) -> None:
         """One more register, `MSR: WHAT, ...`. Raises UserError, with nothing added, also where it contradicts what is

@@ -80,7 +80,8 @@ class PvclockTime:
     def summary(self) -> str:
         """One line."""
         rate = "mul 0" if self.hz is None else f"{self.hz} Hz"
-        return f"version {self.version}, {rate}, {self.system_time} ns at TSC {self.tsc_timestamp:#x}, flags {self.flags}"
+        return (f"version {self.version}, {rate}, {self.system_time} ns at TSC {self.tsc_timestamp:#x}, "
+                f"flags {self.flags}")
 
     def describe(self, tsc: Optional[int] = None) -> List[str]:
         """What it means, one statement a line; with a TSC value, also what the clock shows then."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Optional
+import contextlib
+from typing import Dict, Iterator, Optional, Tuple
 
 import gdb
 
 from bootsonde.model.cpuid import CpuidAnswer
 from bootsonde.model.errors import UserError
 from bootsonde.model.msr import MsrAccess
-from bootsonde.session import machine
+from bootsonde.session import machine, ondemand
+from bootsonde.session.points import muted
 
 CPUID_BYTES = b"\x0f\xa2"
+_RDTSC = b"\x0f\x31"
 _LOAD_AT_RAX, _NON_CANONICAL = b"\x8b\x00", 1 << 63
 MSR_BYTES = {b"\x0f\x32": "read", b"\x0f\x30": "write"}
 
@@ -60,6 +63,50 @@ def step_msr(access: str) -> MsrAccess:
     return MsrAccess(access, index, written if access == "write" else 0 if faulted else value(), faulted)
 
 
+@contextlib.contextmanager
+def _replaced(code: bytes, registers: Dict[str, int]) -> Iterator[None]:
+    """Other bytes at the vCPU's place, and other values in registers, for a while."""
+    pc = machine.register("rip")
+    before = {name: machine.register(name) for name in ("rax", "rbx", "rcx", "rdx")}
+    bytes_before = machine.read(pc, len(code))
+    try:
+        if code != bytes_before:
+            machine.write(pc, code)
+        for name, value in registers.items():
+            machine.set_register(name, value)
+        yield
+    finally:
+        if code != bytes_before:
+            machine.write(pc, bytes_before)
+        for name, value in before.items():
+            if machine.register(name) != value:
+                machine.set_register(name, value)
+
+
+def _execute_here(code: bytes, registers: Dict[str, int]) -> Tuple[int, int, int, int]:
+    """(EAX, EBX, ECX, EDX) after an instruction of two bytes that takes the place of the one that the vCPU stands at.
+
+    All is then as before. The vCPU's breakpoint there may count once more when it goes on, so it has to be moved.
+    """
+    pc = machine.register("rip")
+    with ondemand.uninterrupted(), muted(), _replaced(code, registers):
+        machine.step_past(pc)
+        eax, ebx, ecx, edx = (machine.register(name) & 0xffffffff for name in ("rax", "rbx", "rcx", "rdx"))
+        machine.set_register("rip", pc)
+    return eax, ebx, ecx, edx
+
+
+def cpuid_here(leaf: int) -> CpuidAnswer:
+    """What the processor answers, as _execute_here; a fifth of what `ondemand.cpuid` takes."""
+    return CpuidAnswer(leaf, 0, *_execute_here(CPUID_BYTES, {"rax": leaf, "rcx": 0}))
+
+
+def rdtsc_here() -> int:
+    """The time stamp counter, as _execute_here."""
+    eax, _, _, edx = _execute_here(_RDTSC, {})
+    return edx << 32 | eax
+
+
 def fault() -> None:
     """Have the instruction that the selected vCPU stands at fault with #GP(0); the vCPU is then in the handler, which
     finds all registers as they were.
@@ -69,14 +116,8 @@ def fault() -> None:
     """
     if not machine.is_64_bit():
         raise UserError("a fault can be given in 64-bit code alone, and this vCPU is not in it yet")
-    pc, rax = machine.register("rip"), machine.register("rax")
-    code = machine.read(pc, len(_LOAD_AT_RAX))
-    try:
-        machine.write(pc, _LOAD_AT_RAX)
-        machine.set_register("rax", _NON_CANONICAL)
+    pc = machine.register("rip")
+    with ondemand.uninterrupted(), muted(), _replaced(_LOAD_AT_RAX, {"rax": _NON_CANONICAL}):
         machine.step_past(pc)
-    finally:
-        machine.write(pc, code)
-        machine.set_register("rax", rax)
     if machine.register("rip") == pc:
         raise gdb.GdbError(f"the vCPU does not get past the instruction at {pc:#x}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional
 
 import gdb
 
@@ -57,6 +58,20 @@ def arm(rule: Rule, site: Site, lookup: Callable[[str], Optional[Variable]]) -> 
     return Armed(rule, site, condition)
 
 
+_is_muted = False
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """No Point is asked whether to stop: what a vCPU does meanwhile is not the kernel's doing."""
+    global _is_muted
+    before, _is_muted = _is_muted, True
+    try:
+        yield
+    finally:
+        _is_muted = before
+
+
 class Point(gdb.Breakpoint):
     """A breakpoint at an address, for all rules that stand there."""
 
@@ -69,7 +84,7 @@ class Point(gdb.Breakpoint):
 
     def stop(self) -> bool:
         """GDB's question whether to stop here."""
-        return self._on_hit(self)
+        return False if _is_muted else self._on_hit(self)
 
 
 #: What `_quietly` is to run; GDB's `python` command, whose output can be captured, takes no arguments.

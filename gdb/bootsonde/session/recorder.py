@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Type, Union
 
 import gdb
 
@@ -237,7 +237,8 @@ class Recorder:
                      caller: Optional[Dict[str, Any]]) -> None:
         """A rdmsr or wrmsr was answered by the overlay; as overlaid_cpuid. how: what was done, for a person."""
         vcpu = machine.current_vcpu()
-        self._msr_event(vcpu, site, access, caller, overlay=how, native=None if native is None else f"{native.value:#x}")
+        self._msr_event(vcpu, site, access, caller, overlay=how,
+                        native=None if native is None else f"{native.value:#x}")
         if self._is_new("msr", vcpu, site.address, access):
             self._line(vcpu, f"{access}  {how}, in {site.function}{_by(caller)}")
             for statement in access.describe():
@@ -252,7 +253,7 @@ class Recorder:
     def clock_written(self, site: Site, address: int, before: bytes, after: bytes, wanted: bytes) -> None:
         """A pvclock structure or wall clock was written into physical memory and read back."""
         vcpu = machine.current_vcpu()
-        kind = PvclockTime if len(wanted) == PvclockTime.SIZE else WallClock
+        kind: Union[Type[PvclockTime], Type[WallClock]] = PvclockTime if len(wanted) == PvclockTime.SIZE else WallClock
         self.event("inject", vcpu, function=site.function, target=kind.STRUCT, physical=f"{address:#x}",
                    before=before.hex(), after=after.hex())
         kept = "" if after == wanted else f"; the guest kept {after.hex()}"
