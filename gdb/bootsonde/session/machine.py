@@ -115,6 +115,14 @@ def read_physical(address: int, size: int) -> Optional[bytes]:
         gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
 
 
+def monitor(command: str) -> Optional[str]:
+    """What QEMU's monitor answers; None where the stub has no monitor."""
+    try:
+        return str(gdb.execute(f"monitor {command}", to_string=True)).replace("\r", "")
+    except gdb.error:
+        return None
+
+
 def return_now(value: int) -> Tuple[int, int, int]:
     """Leave the function at whose first instruction the vCPU stands: (rax before, rax after, where it is now).
 
