@@ -31,11 +31,11 @@ SAID = [
     "SVR 0x1ff: enabled; spurious vector 0xff",
     "timer: periodic, vector 0xef, not masked",
     "timer: initial count 4294967295, current count 4289886356, divided by 1",
-    "LVT LINT0: ExtINT, vector 0x0, level, active low, not masked",
-    "LVT LINT1: NMI, vector 0x0, edge, not masked",
+    "LVT LINT0: ExtINT, level, active low, not masked",
+    "LVT LINT1: NMI, edge, not masked",
     "LVT error: vector 0xfe, not masked",
     "LVT perf: fixed, vector 0x0, masked",
-    "LVT thermal: SMI, vector 0x0, masked, pending",
+    "LVT thermal: SMI, masked, pending",
     "TPR 0x20: vectors below 0x30 wait",
     "DFR 0xffffffff: flat; LDR 0x02000000: logical ID 0x2",
     "ESR 0x80: illegal register address",
@@ -99,7 +99,8 @@ def test_counts_mean_nothing_in_tsc_deadline_mode() -> None:
 @pytest.mark.parametrize("mode, name", enumerate(["fixed", "reserved mode 1", "SMI", "reserved mode 3", "NMI", "INIT",
                                                   "reserved mode 6", "ExtINT"]))
 def test_delivery_modes_are_in_bits_8_to_10(mode: int, name: str) -> None:
-    assert f"LVT LINT1: {name}, vector 0x20, edge, not masked" in one(LVT_LINT1=mode << 8 | 0x20).describe()
+    vector = "" if mode else ", vector 0x20"
+    assert f"LVT LINT1: {name}{vector}, edge, not masked" in one(LVT_LINT1=mode << 8 | 0x20).describe()
 
 
 def test_a_level_that_waits_for_its_end_of_interrupt() -> None:

@@ -123,12 +123,14 @@ class LocalApic:
             lvt = self.registers.get(offset)
             if lvt is None:
                 continue
-            delivery = "" if offset == LVT_ERROR else f"{_DELIVERY[lvt >> 8 & 7]}, "
+            mode = 0 if offset == LVT_ERROR else lvt >> 8 & 7
+            words = [] if offset == LVT_ERROR else [_DELIVERY[mode]]
+            words += [] if mode else [f"vector {lvt & 0xff:#x}"]  # others than fixed have none
             pin = ""
             if offset in (LVT_LINT0, LVT_LINT1):
                 pin = (", level" if lvt >> 15 & 1 else ", edge") + (", active low" if lvt >> 13 & 1 else "") \
                     + (", not acknowledged yet" if lvt >> 14 & 1 else "")
-            said.append(f"LVT {name}: {delivery}vector {lvt & 0xff:#x}{pin}{_state(lvt)}")
+            said.append(f"LVT {name}: {', '.join(words)}{pin}{_state(lvt)}")
         return said
 
     def _priority(self) -> str:
