@@ -82,9 +82,12 @@ def test_each_vcpu_has_its_own(guest: Gdb) -> None:
     reach(guest, "init_secondary")
     before = state(guest)
     first, second = (guest.type(f"bootsonde lapic vcpu {vcpu}") for vcpu in (0, 1))
+    assert first.startswith("lapic of vCPU 0, by QEMU's monitor") and second.startswith("lapic of vCPU 1, by QEMU's")
     assert "bootstrap processor\n  id 0x0, " in first and "SVR 0x1ff: enabled" in first
     assert "application processor\n  id 0x1, " in second and "SVR 0xff: disabled" in second
     assert guest.type("bootsonde lapic") == second, "vCPU 1 is the one that is selected"
+    guest.type(NO_MONITOR)
+    assert guest.type("bootsonde lapic") == second.replace("QEMU's monitor", "the vCPU's own loads")
     assert state(guest) == before
 
 
@@ -147,7 +150,16 @@ def test_where_its_page_is_not_reached_that_is_said(guest: Gdb, place: str) -> N
     assert "local APIC at 0xfee00000, xAPIC" in said and "SVR" not in said
     assert "0xfee00000 does not lead the vCPU to them here; ask in 32-bit code before paging, or in x2APIC mode" in said
     assert state(guest) == before
-    assert "vCPU 1 is halted" in guest.type("bootsonde lapic vcpu 1")
+    assert guest.type("bootsonde lapic vcpu 1").startswith("bootsonde: vCPU 1 is halted")
+
+
+def test_other_memory_at_its_address_is_not_taken_for_it(guest: Gdb) -> None:
+    """QEMU keeps the page where it was: at the address that is written now, there is the kernel."""
+    reach(guest, f"*{PVH_ENTRY:#x}")
+    guest.type(NO_MONITOR)
+    guest.type(f"bootsonde wrmsr IA32_APIC_BASE {PVH_ENTRY | 0x900:#x}")
+    said = guest.type("bootsonde lapic")
+    assert "local APIC at 0x200000, xAPIC" in said and "0x200000 does not lead the vCPU to them here" in said, said
 
 
 # x2APIC, which QEMU has under TCG from 9 on, and virtual time.

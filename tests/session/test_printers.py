@@ -111,6 +111,14 @@ def test_a_wild_pointer_is_gdbs_own_error(at_hit: Gdb, expression: str) -> None:
     assert "Traceback" not in said and "Python" not in said, said
 
 
+def test_a_null_pointer_has_no_name_though_there_is_memory_at_0(at_hit: Gdb) -> None:
+    at_hit.type("set var timecounter->tc_name = 0")
+    assert "= timecounter, name unreadable, 1000000 Hz" in at_hit.type("p *timecounter")
+    at_hit.type("set var timehands->th_counter = 0")
+    assert "= timehands of unreadable counter, offset 0.000000000 s" in at_hit.type("p *timehands")
+    assert at_hit.type("p *(char *)0").startswith("$3 = ")
+
+
 def test_what_cannot_be_read_is_said_and_the_rest_is_shown(at_hit: Gdb) -> None:
     """A structure that goes on where no memory is mapped: print itself never asks, other users of the printer do."""
     where = f"{MAPPED_END - 40:#x}"

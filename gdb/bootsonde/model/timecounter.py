@@ -14,8 +14,8 @@ _NS = 10 ** 9
 
 
 def scale_hz(scale: int) -> Optional[int]:
-    """The frequency that a th_scale stands for, Hz, rounded; None with 0, which stops the clock."""
-    return ((1 << 64) + scale // 2) // scale if scale > 0 else None
+    """The frequency that a th_scale stands for, Hz, cut off as the scale was; None with 0, which stops the clock."""
+    return (1 << 64) // scale if scale > 0 else None
 
 
 def seconds(sec: int, frac: int) -> str:

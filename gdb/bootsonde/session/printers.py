@@ -13,7 +13,6 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple, Union
 
 import gdb
 import gdb.printing
-import gdb.types
 
 from bootsonde.model.console import printable
 from bootsonde.model.pvclock import PvclockTime, WallClock
@@ -99,7 +98,7 @@ class _Decoded:
 
     def children(self) -> Iterator[Tuple[str, Union[gdb.Value, str]]]:
         """The fields."""
-        for field in gdb.types.get_basic_type(self._value.type).fields():
+        for field in self._value.type.fields():
             if field.name is not None:
                 found = _field(self._value, field.name)
                 yield field.name, "unreadable" if found is None else found
@@ -109,7 +108,7 @@ def _printer(fields: Sequence[str], describe: Callable[[gdb.Value], str]
              ) -> Callable[[gdb.Value], Optional[_Decoded]]:
     """For structures that have all of these fields."""
     def make(value: gdb.Value) -> Optional[_Decoded]:
-        there = {field.name for field in gdb.types.get_basic_type(value.type).fields()}
+        there = {field.name for field in value.type.fields()}
         return _Decoded(value, describe) if there.issuperset(fields) else None
 
     return make
