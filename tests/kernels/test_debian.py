@@ -158,6 +158,10 @@ def test_a_stopped_vcpu_is_asked_and_the_boot_goes_on(lab: Lab, debian: Path) ->
         before = debugger.type("info registers")
         assert 'vendor "TCGTCGTCGTCG": QEMU TCG' in debugger.type("bootsonde cpuid 0x40000000")
         assert re.search(r"IA32_EFER: 0x[0-9a-f]+\n  bits: SCE LME LMA NXE", debugger.type("bootsonde rdmsr IA32_EFER"))
+        # It has set its local APIC up long before.
+        lapic = debugger.type("bootsonde lapic")
+        assert "xAPIC\n  bootstrap processor\n  id 0x0, version 0x14" in lapic and "SVR 0x1ff: enabled" in lapic, lapic
+        assert "LVT error: vector 0xfe, not masked" in lapic and "DFR 0xffffffff: flat" in lapic, lapic
         assert debugger.type("info registers") == before
         said = debugger.type("bootsonde go")
         assert f'passed: the console shows "{NO_ROOT}"' in said and "tsc_init 1" in said, said

@@ -93,5 +93,15 @@ def test_it_is_said_in_words(clock: PvclockTime, said: str) -> None:
     assert said in clock.describe()
 
 
+@pytest.mark.parametrize("clock, said", [
+    (WallClock(2, 1_577_836_800, 7), ["version 2", "1577836800.000000007 s after 1970 began, 2020-01-01 00:00:00 UTC"]),
+    (WallClock(3, 0xffffffff, 0), ["version 3, odd: it is being written",
+                                   "4294967295.000000000 s after 1970 began, 2106-02-07 06:28:15 UTC"]),
+    (WallClock(0, 0, 0), ["version 0", "nobody has filled it in"]),
+])
+def test_the_wall_clock_is_said_in_words(clock: WallClock, said: list[str]) -> None:
+    assert clock.describe() == said
+
+
 def test_with_a_tsc_it_says_the_time() -> None:
     assert PvclockTime(2, 0, 7, 1 << 31, 1, 0).describe(100)[-2] == "107 ns now, at TSC 0x64"

@@ -127,10 +127,13 @@ def test_a_stopped_vcpu_is_asked(lab: Lab, column: Column) -> None:
         debugger.type("bootsonde attach")
         before = debugger.type("info registers")
         assert 'vendor "TCGTCGTCGTCG"' in debugger.type("bootsonde cpuid 0x40000000")
+        assert "lapic of vCPU 0, by QEMU's monitor" in debugger.type("bootsonde lapic")
         assert debugger.type("info registers") == before
         debugger.type(f"source {lab.stock('pvclock')}")
         before = debugger.type("info registers")
         assert "bits: LME LMA" in debugger.type("bootsonde rdmsr IA32_EFER")
+        assert "id 0x0, version 0x14, max LVT entry 5" in debugger.type("bootsonde lapic")
+        assert 'timecounter "dummy", 1000000 Hz' in debugger.type("p *timecounter")
         assert "ud2 faulted" in debugger.type(
             r"python from bootsonde.session import ondemand; ondemand.execute('ud2', b'\x0f\x0b', {}, ())")
         # x2APIC's registers outside of its mode: QEMU 10 has them fault, as processors do; 7.2 reads 0.

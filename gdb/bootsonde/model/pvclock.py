@@ -5,6 +5,7 @@ Source: Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW and MS
 
 from __future__ import annotations
 
+import datetime
 import struct
 from dataclasses import dataclass
 from typing import ClassVar, List, Optional, Tuple
@@ -117,6 +118,14 @@ class WallClock:
         if len(data) != cls.SIZE:
             raise ValueError(f"a pvclock_wall_clock has {cls.SIZE} bytes, not {len(data)}")
         return cls(*struct.unpack("<3I", data))
+
+    def describe(self) -> List[str]:
+        """What it means, one statement a line."""
+        said = [f"version {self.version}" + (", odd: it is being written" if self.version & 1 else "")]
+        if not (self.version or self.sec or self.nsec):
+            return said + ["nobody has filled it in"]
+        day = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=self.sec)
+        return said + [f"{self.sec}.{self.nsec:09d} s after 1970 began, {day:%Y-%m-%d %H:%M:%S} UTC"]
 
     def pack(self) -> bytes:
         """The structure's bytes."""

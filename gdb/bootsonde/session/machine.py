@@ -133,6 +133,14 @@ def is_64_bit() -> bool:
     return bool(register("efer") >> 10 & 1)
 
 
+def monitor(command: str) -> Optional[str]:
+    """What QEMU's monitor answers; None where the stub has no monitor."""
+    try:
+        return str(gdb.execute(f"monitor {command}", to_string=True)).replace("\r", "")
+    except gdb.error:
+        return None
+
+
 def return_now(value: int) -> Tuple[int, int, int]:
     """Leave the function at whose first instruction the vCPU stands: (rax before, rax after, where it is now).
 

@@ -20,6 +20,8 @@ from bootsonde.session.points import Point, muted
 
 _JUMP_TO_ITSELF = b"\xeb\xfe"
 _CPUID, _RDMSR, _WRMSR, _RDTSC = b"\x0f\xa2", b"\x0f\x32", b"\x0f\x30", b"\x0f\x31"
+#: mov eax, [rsi]; in 16-bit code it is one of four bytes, which counts as a fault.
+_LOAD = b"\x8b\x06"
 
 _REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
               "r15", "rip", "eflags", "cs", "ss", "ds", "es", "fs", "gs")
@@ -31,8 +33,12 @@ _MASK64 = (1 << 64) - 1
 Regions = List[Tuple[int, bytes]]
 
 
-class Fault(gdb.GdbError):
-    """The instruction faulted. The guest is as before."""
+class Unanswered(gdb.GdbError):
+    """The vCPU executes nothing for us as it stands now. The guest is as before."""
+
+
+class Fault(Unanswered):
+    """The instruction faulted."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,10 @@ class _Mode:
 
 def _mode(vcpu: int) -> _Mode:
     """From QEMU's monitor; elsewhere the segments are taken to be flat, as they are in every 64-bit kernel."""
-    try:
-        text = str(gdb.execute("monitor info registers -a", to_string=True))
-    except gdb.error:
+    text = machine.monitor("info registers -a")
+    if text is None:
         return _Mode()
-    blocks = re.split(r"^\s*CPU#(\d+)\s*$", text.replace("\r", ""), flags=re.M)
+    blocks = re.split(r"^\s*CPU#(\d+)\s*$", text, flags=re.M)
     block = dict(zip(blocks[1::2], blocks[2::2])).get(str(vcpu), "")
 
     def number(pattern: str, base: int) -> int:
@@ -158,8 +163,8 @@ def _save(mode: _Mode, code: bytes) -> Tuple[int, Dict[str, int], Regions]:
     try:
         memory = [(place, machine.read(place, max(len(code), len(_JUMP_TO_ITSELF))))]
     except gdb.MemoryError:
-        raise gdb.GdbError(f"bootsonde: the vCPU stands at {place:#x}, where no memory is mapped: nothing can be "
-                           "executed there; stop it at another place") from None
+        raise Unanswered(f"bootsonde: the vCPU stands at {place:#x}, where no memory is mapped: nothing can be "
+                         "executed there; stop it at another place") from None
     for address, size in _fault_frames(mode, registers["rsp"]):
         with contextlib.suppress(gdb.MemoryError):  # No stack yet: a fault would have nowhere to push to.
             memory.append((address, machine.read(address, size)))
@@ -171,17 +176,17 @@ def execute(name: str, code: bytes, inputs: Dict[str, int], outputs: Sequence[st
     """Have a stopped vCPU execute one instruction; what it left in `outputs`. The guest is as before, but for the
     instruction's effect outside of registers.
 
-    inputs: registers to set before. privileged: it faults outside of CPL 0. Raises Fault, or gdb.GdbError with the
-    remedy.
+    inputs: registers to set before. privileged: it faults outside of CPL 0. Raises Unanswered or its kind Fault, or
+    another gdb.GdbError, with the remedy.
     """
     with _vcpu(vcpu) as number, _innermost_frame():
         mode = _mode(number)
         if mode.is_halted:
-            raise gdb.GdbError(f"bootsonde: vCPU {number} is halted and executes nothing until an interrupt or its "
-                               "start-up: choose another with `vcpu N`, or stop it at a breakpoint")
+            raise Unanswered(f"bootsonde: vCPU {number} is halted and executes nothing until an interrupt or its "
+                             "start-up: choose another with `vcpu N`, or stop it at a breakpoint")
         if privileged and mode.privilege:
-            raise gdb.GdbError(f"bootsonde: vCPU {number} runs a user program (CPL {mode.privilege}), where {name} "
-                               "faults: stop it in the kernel")
+            raise Unanswered(f"bootsonde: vCPU {number} runs a user program (CPL {mode.privilege}), where {name} "
+                             "faults: stop it in the kernel")
         with uninterrupted(), _without_breakpoints():
             place, registers, memory = _save(mode, code)
             values: Optional[Dict[str, int]] = None
@@ -235,3 +240,8 @@ def rdtsc(vcpu: Optional[int] = None) -> int:
     """The vCPU's time stamp counter."""
     found = execute("rdtsc", _RDTSC, {}, ("rax", "rdx"), vcpu)
     return found["rdx"] << 32 | found["rax"]
+
+
+def load(address: int, vcpu: Optional[int] = None) -> int:
+    """32 bits as the vCPU reads them in 32-bit and 64-bit code, a device's registers too. It faults in 16-bit code."""
+    return execute("a load", _LOAD, {"rsi": address}, ("rax",), vcpu)["rax"]

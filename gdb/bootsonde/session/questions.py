@@ -1,4 +1,4 @@
-"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc, tsc, pvclock. Importing this defines them."""
+"""GDB commands that ask the stopped guest: cpuid, rdmsr, wrmsr, rdtsc, tsc, lapic, pvclock. Importing defines them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bootsonde.model.errors import UserError
 from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.question import msr_named, parse_question
 from bootsonde.model.tsc import describe_tsc
-from bootsonde.session import interactive, machine, ondemand
+from bootsonde.session import interactive, lapic, machine, ondemand
 from bootsonde.session.recorder import say
 from bootsonde.session.values import number
 
@@ -140,6 +140,23 @@ class Tsc(gdb.Command):
         _say(f"tsc {value:#x} ({value})", describe_tsc(lambda leaf: ondemand.cpuid(leaf, 0, question.vcpu)))
 
 
+class Lapic(gdb.Command):
+    """The local APIC's mode and registers, decoded: bootsonde lapic [vcpu N]
+
+    Nothing of it is changed. A halted vCPU's mode is unknown, all else is told of it too."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde lapic", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde lapic [vcpu N]"""
+        with interactive.user_errors():
+            question = parse_question(argument, "bootsonde lapic [vcpu N]", 0, 0)
+        vcpu = _vcpu(question.vcpu)
+        way, found, notes = lapic.read(vcpu)
+        _say(f"lapic of vCPU {vcpu}, {way}", found.describe() + notes)
+
+
 def _registered_pvclock(vcpu: Optional[int]) -> int:
     """The physical address that the guest has given to the hypervisor. Raises UserError if there is none."""
     for index in (msr.KVM_SYSTEM_TIME, msr.KVM_SYSTEM_TIME_OLD):
@@ -187,5 +204,5 @@ class Pvclock(gdb.Command):
         _say(f"pvclock at {'physical ' if physical else ''}{address:#x}", clock.describe(tsc))
 
 
-for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc, Tsc, Pvclock):
+for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc, Tsc, Lapic, Pvclock):
     _command()
