@@ -39,8 +39,10 @@ def test_unprintable_bytes_of_a_vendor_become_dots() -> None:
     (CpuidAnswer(0x40000010, 0, 2_596_128, 1_000_000, 0, 0), "EAX: TSC 2596128 kHz"),
     (CpuidAnswer(0x15, 0, 2, 216, 24_000_000, 0), "TSC 2592000000 Hz (24000000 x 216 / 2)"),
     (CpuidAnswer(0x15, 0, 2, 216, 0, 0), "TSC frequency not given: a field is 0"),
-    (CpuidAnswer(1, 0, 0, 0, 1 << 24 | 1 << 31, 1 << 4), "clock features: tsc, tsc_deadline, hypervisor"),
-    (CpuidAnswer(0x40000001, 0, 1 << 3, 0, 0, 0), "clock features: kvmclock (new MSRs)"),
+    (CpuidAnswer(1, 0, 0, 0, 1 << 24 | 1 << 31, 1 << 4), "clock features: tsc_deadline, hypervisor, tsc"),
+    (CpuidAnswer(1, 0, 0, 0, 1 << 21, 1 << 4 | 1), "EDX: fpu tsc"),
+    (CpuidAnswer(7, 0, 0, 1 << 1 | 1 << 18, 0, 0), "EBX: tsc_adjust rdseed"),
+    (CpuidAnswer(0x40000001, 0, 1 << 3, 0, 0, 0), "clock features: kvmclock2"),
 ])
 def test_clock_leaves_are_decoded(answer: CpuidAnswer, said: str) -> None:
     assert said in answer.describe()

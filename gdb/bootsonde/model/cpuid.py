@@ -9,14 +9,11 @@ import struct
 from dataclasses import dataclass
 from typing import List
 
-#: CPUID 1 and 0x40000001 bits that matter to clocks: (leaf, register, bit, name).
-CLOCK_BITS = (
-    (0x1, "edx", 4, "tsc"), (0x1, "edx", 9, "apic"), (0x1, "ecx", 21, "x2apic"), (0x1, "ecx", 24, "tsc_deadline"),
-    (0x1, "ecx", 31, "hypervisor"),
-    (0x40000001, "eax", 0, "kvmclock (old MSRs)"), (0x40000001, "eax", 3, "kvmclock (new MSRs)"),
-    (0x40000001, "eax", 24, "kvmclock stable"),
-    (0x80000001, "edx", 27, "rdtscp"), (0x80000007, "edx", 8, "invariant tsc"),
-)
+from bootsonde.model.features import FEATURES, names_of
+
+#: Features that matter to clocks, as model/features.py names them.
+CLOCK_FEATURES = frozenset("tsc apic x2apic tsc_deadline hypervisor arat tsc_adjust kvmclock kvmclock2 kvmclock_stable "
+                           "rdtscp invariant_tsc".split())
 
 #: Signatures as they stand in EBX ECX EDX of leaf 0x40000000.
 HYPERVISORS = {
@@ -72,11 +69,13 @@ class CpuidAnswer:
             return ["TSC frequency not given: a field is 0"]
         if self.leaf == 0x16:
             return [f"EAX: base {self.eax} MHz (informational)"]
-        bits = [name for leaf, register, bit, name in CLOCK_BITS
-                if leaf == self.leaf and getattr(self, register) >> bit & 1]
-        if any(leaf == self.leaf for leaf, _, _, _ in CLOCK_BITS):
-            return ["clock features: " + (", ".join(bits) or "none")]
-        return []
+        named = [(register, names_of(self.leaf, self.subleaf, register, getattr(self, register)))
+                 for register in ("eax", "ebx", "ecx", "edx") if (self.leaf, self.subleaf, register) in FEATURES]
+        if not named:
+            return []
+        clocks = [name for _, names in named for name in names if name in CLOCK_FEATURES]
+        return ["clock features: " + (", ".join(clocks) or "none")] + [
+            f"{register.upper()}: {' '.join(names)}" for register, names in named if names]
 
     def __str__(self) -> str:
         return (f"cpuid {self.leaf:#x}.{self.subleaf:#x}: eax {self.eax:#010x} ebx {self.ebx:#010x} "

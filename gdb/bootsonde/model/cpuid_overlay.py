@@ -156,7 +156,8 @@ class CpuidOverlay:
         return range_start(leaf) in overlaid or 0 in overlaid  # Leaves above their limit show a basic one.
 
     def plan(self, leaf: int, subleaf: int) -> Optional[CpuidPlan]:
-        """How to answer; None: as the processor does."""
+        """How to answer; None: as the processor does. The processor's limits have to be known."""
+        assert self.is_ready
         first = range_start(leaf)
         native, limit = self._native.get(first, first - 1), self.limit(first)
         if leaf > limit:
