@@ -10,6 +10,7 @@ from bootsonde.model import scenario as model_scenario
 from bootsonde.model.breakspec import parse_break
 from bootsonde.model.errors import UserError
 from bootsonde.session import interactive
+from bootsonde.session.recorder import say
 from bootsonde.session.values import number
 
 
@@ -77,6 +78,34 @@ class Inject(gdb.Command):
             if not wanted or not all(name and value for name, _, value in wanted):
                 raise UserError("usage: bootsonde inject NAME=VALUE...")
             session.inject_now({name: number(value, 64, "value") for name, _, value in wanted})
+
+
+class Overlay(gdb.Command):
+    """Answer the kernel's instructions in its processor's place, from this stop on:
+
+    bootsonde overlay cpuid LEAF[.SUBLEAF]: CHANGE, ...   eax = 0x10, ecx |= x2apic, edx &= ~tsc, vendor = KVMKVMKVM
+    bootsonde overlay msr MSR: WHAT, ...                  read = VALUE, read |= BITS, read fault, write swallow,
+                                                          write fault, fault, keep
+    Alone, it shows what is answered."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde overlay", gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde overlay [cpuid|msr LINE]"""
+        session = interactive.current()
+        kind, _, line = argument.strip().partition(" ")
+        with interactive.user_errors():
+            if kind in ("cpuid", "msr"):
+                if session.verdict is not None:
+                    raise UserError("this run has ended: source a scenario for a new one")
+                say(f"bootsonde: {session.add_overlay(kind, line)} breakpoints more")
+            elif kind:
+                raise UserError("usage: bootsonde overlay [cpuid LEAF: CHANGE, ... | msr MSR: WHAT, ...]")
+        for each in session.overlay.cpuid.describe():
+            say(f"  cpuid {each}")
+        for each in session.overlay.msrs.describe():
+            say(f"  msr {each}")
 
 
 class Attach(gdb.Command):
@@ -151,5 +180,5 @@ class SymbolsAtPrompt(gdb.Parameter):
         self.value = "auto"
 
 
-for _command in (Prefix, Go, Summary, Break, Inject, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
+for _command in (Prefix, Go, Summary, Break, Inject, Overlay, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
     _command()

@@ -53,6 +53,22 @@ class Overlay:
         """Whether cpuid instructions are to be stopped at."""
         return bool(self.cpuid) or self.clock is not None
 
+    def add(self, kind: str, line: str) -> None:
+        """One more line, kind "cpuid" or "msr". Raises UserError."""
+        if kind == "cpuid":
+            self.cpuid.add(line)
+        else:
+            self.msrs.add(line)
+
+    def told(self, leaf: int, subleaf: int, vcpu: Optional[int]) -> Optional[CpuidAnswer]:
+        """At a stop: what the kernel would be told in place of its processor's answer; None: just that."""
+        if self.cpuid and not self.cpuid.is_ready:
+            self._learn(lambda first: ondemand.cpuid(first, 0, vcpu))
+        plan = self.cpuid.plan(leaf, subleaf) if self.cpuid else None
+        if plan is None:
+            return None
+        return plan.answer(leaf, subleaf, None if plan.ask is None else ondemand.cpuid(plan.ask, subleaf, vcpu))
+
     def rules(self) -> List[Rule]:
         """The places where the session has to stop for it."""
         rules, note = [], "to be answered by the overlay"

@@ -66,6 +66,10 @@ class Cpuid(gdb.Command):
         missing = leaf > highest >= range_of(leaf)
         _say(str(answer), [f"there is no such leaf, the highest is {highest:#x}: these are another one's values"]
              if missing else answer.describe())
+        session = interactive.running()
+        told = session.overlay.told(leaf, subleaf, question.vcpu) if session is not None else None
+        if told is not None:
+            _say(f"the overlay has the kernel told: {told}", told.describe())
         _record("cpuid", _vcpu(question.vcpu), leaf=f"{leaf:#x}", subleaf=f"{subleaf:#x}",
                 values={name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")})
 

@@ -88,15 +88,12 @@ class Session:
         probe = Probe(self.config.cprobe, self.config.symbols)
         info = probe.ask("info").records[0]
         info["file"] = self.config.symbols
-        self._identified = check_identity(info)
         self._info = info
+        self._identified = check_identity(info)
         tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
         self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock)
         self.planned, remarks = self.planner.plan([*scenario.rules, *self.overlay.rules(), tripwire])
-        for planned in self.planned:
-            if planned.rule.overlays:
-                planned.armed = [armed for armed in planned.armed if self.overlay.concerns(armed.site)]
-                planned.armed += self.overlay.aliases(planned.armed, info)
+        self._narrow_overlays(self.planned)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
             raise UserError(f"{self.config.symbols} has nothing of what {scenario.name} looks for:\n  "
@@ -126,6 +123,26 @@ class Session:
             say("  note: this guest has run already; start it again to see its boot from the first instruction")
         self.points.add([armed for planned in self.planned for armed in planned.armed
                          if planned.rule.outcome != "panic" or armed.site.kind == "function"])
+
+    def _narrow_overlays(self, planned: List[Planned]) -> None:
+        """Only the sites where the overlay may have to act, in both places where their code may run."""
+        for each in planned:
+            if each.rule.overlays:
+                each.armed = [armed for armed in each.armed if self.overlay.concerns(armed.site)]
+                each.armed += self.overlay.aliases(each.armed, self._info)
+
+    def add_overlay(self, kind: str, line: str) -> int:
+        """One more `cpuid` or `msr` line in the running session; how many breakpoints that took. Raises UserError."""
+        self.overlay.add(kind, line)
+        planned, _ = self.planner.plan([rule for rule in self.overlay.rules() if rule.overlays == kind])
+        self._narrow_overlays(planned)
+        there = {address for address, point in self.points.by_address.items()
+                 if any(armed.rule.overlays == kind for armed in point.armed)}
+        new = [armed for each in planned for armed in each.armed if armed.site.address not in there]
+        if not new and not there:
+            raise UserError(f"cprobe finds no {kind} instruction in this kernel: nothing will be answered")
+        self.points.add(new)
+        return len(new)
 
     def add_rule(self, rule: Rule) -> Planned:
         """One more rule in the running session. Raises UserError if this kernel has no such place."""
