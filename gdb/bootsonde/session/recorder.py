@@ -257,7 +257,7 @@ class Recorder:
         self.event("inject", vcpu, function=site.function, target=kind.STRUCT, physical=f"{address:#x}",
                    before=before.hex(), after=after.hex())
         kept = "" if after == wanted else f"; the guest kept {after.hex()}"
-        if self._is_new("clock", vcpu, site.address, address):
+        if self._is_new("clock", vcpu, site.address, address, wanted):
             self._line(vcpu, f"  {kind.STRUCT} at physical {address:#x}: {kind.unpack(wanted).summary()}{kept}")
 
     def console(self, t: int, line: str) -> None:

@@ -1,0 +1,202 @@
+"""What the reference guest makes of CPUID and MSR answers that are not its processor's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bootsonde.model.trace import Trace
+from labkit import Done, Lab
+from terminals import gdb, launcher
+
+#: A guest that comes to login by itself.
+BOOTS = ("--append", "guest.i8254=1")
+#: Leaf 0x15: a crystal of 24 MHz, 216 / 2 times as fast.
+CRYSTAL = "0x15: eax = 2, ebx = 216, ecx = 24000000, edx = 0"
+X2APIC = 1 << 21
+#: The guest switches the local APIC to x2APIC where CPUID says that it can.
+TO_X2APIC = ("--append", "guest.i8254=1 hw.x2apic_enable=1")
+
+
+def run(lab: Lab, lines: list[str], *words: str, status: int = 0) -> tuple[Done, Trace]:
+    done = lab.run(lab.scenario("told", *lines), "--echo", *words).expect(status)
+    return done, lab.trace("told")
+
+
+def overlaid(trace: Trace, kind: str) -> list[dict[str, object]]:
+    return [event for event in trace.of_kind(kind) if event.get("overlay")]
+
+
+def features2(done: Done) -> int:
+    found = re.search(r"Features2=(0x[0-9a-f]+)", done.out)
+    assert found is not None, done
+    return int(found[1], 16)
+
+
+# CPUID.
+
+
+def test_a_leaf_that_the_processor_has_not_is_believed(lab: Lab) -> None:
+    """The limit in leaf 0 grows by itself: the guest would not ask otherwise."""
+    done, trace = run(lab, [f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")'], "--smp", "2")
+    assert "TSC: P-state variant, 2592000000 Hz" in done.out
+    first, *_ = [event for event in overlaid(trace, "cpuid") if event["leaf"] == "0x0"]
+    assert first["values"]["eax"] == "0x15" and first["native"]["eax"] == "0xd"  # type: ignore[index]
+    told = next(event for event in overlaid(trace, "cpuid") if event["leaf"] == "0x15")
+    assert told["values"] == {"eax": "0x2", "ebx": "0xd8", "ecx": "0x16e3600", "edx": "0x0"}
+    assert "native" not in told and told["function"] == "tsc_freq_cpuid"
+    assert str(told["caller"]["function"]).startswith("probe_tsc_freq+")  # type: ignore[index]
+
+
+def test_bits_are_changed_and_the_others_are_the_processors(lab: Lab) -> None:
+    plain, _ = run(lab, ['scenario.at(Functions("tsc_init"))'], *BOOTS)
+    done, trace = run(lab, ['scenario.cpuid("1: ecx |= x2apic, ecx &= ~sse3")', 'scenario.until("login:")'], *BOOTS)
+    assert features2(plain) & (X2APIC | 1) == 1
+    assert features2(done) == features2(plain) ^ (X2APIC | 1)
+    assert "PASS cpuid_as_cached" in done.out, "every place that asks is told the same"
+    events = overlaid(trace, "cpuid")
+    assert len(events) > 1 and all(event["leaf"] == "0x1" and "native" in event for event in events)
+
+
+def test_only_what_is_answered_is_an_event(lab: Lab) -> None:
+    done, trace = run(lab, ['scenario.cpuid("0x80000007: edx |= invariant_tsc")', 'scenario.until("login:")'], *BOOTS)
+    assert "TSC: P-state invariant" in done.out
+    assert {event["leaf"] for event in trace.of_kind("cpuid")} == {"0x80000007"} and not trace.of_kind("hit")
+    assert re.search(r"overlay: cpuid 0x80000007 \d+\n", done.out)
+
+
+def test_what_is_never_asked_for_is_said(lab: Lab) -> None:
+    done, _ = run(lab, ['scenario.cpuid("0x80000007: edx |= invariant_tsc", "0x8000000a: eax = 1")',
+                        'scenario.until("login:")'], *BOOTS)
+    assert "never asked for: cpuid 0x8000000a" in done.out
+
+
+def test_instructions_that_ask_for_something_else_are_left_alone(lab: Lab) -> None:
+    """Each breakpoint costs: cprobe says which leaf an instruction asks for."""
+    every, _ = run(lab, ['scenario.at(Insn("cpuid"))'], *BOOTS)
+    some, _ = run(lab, ['scenario.cpuid("0x80000007: edx |= invariant_tsc")', 'scenario.until("login:")'], *BOOTS)
+    counts = [int(re.search(r"(\d+) breakpoints: every cpuid", done.out)[1])  # type: ignore[index]
+              for done in (every, some)]
+    assert counts[1] < 2 * counts[0], "each in both places where its code may run, yet fewer than all"
+
+
+def test_watching_sees_what_the_kernel_is_told(lab: Lab) -> None:
+    _, trace = run(lab, ['scenario.at(Insn("cpuid", in_func="tsc_freq_cpuid")).watch_cpuid()',
+                         f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")'])
+    events = [event for event in trace.of_kind("cpuid") if event["leaf"] == "0x15"]
+    assert [event["values"]["ecx"] for event in events] == ["0x16e3600"]
+    assert all("native" in event for event in events)
+
+
+def test_a_breakpoint_behind_an_answered_instruction_is_hit(lab: Lab) -> None:
+    """The vCPU is moved onto it, which GDB does not notice."""
+    _, trace = run(lab, [f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")',
+                         'scenario.at(Insn("mov,test,cmp,shr,imul", in_func="tsc_freq_cpuid"))'])
+    told = next(event for event in overlaid(trace, "cpuid") if event["leaf"] == "0x15")
+    places = [int(event["address"], 0) for event in trace.of_kind("hit")]
+    behind = int(str(told["address"]), 0) + 2
+    probe = lab.command([str(lab.build / "cprobe" / "cprobe"), "find", str(lab.kernel), "--insn",
+                         "mov,test,cmp,shr,imul", "--in-func", "tsc_freq_cpuid"])
+    assert f"{behind:#x}" in probe.out, "the test is about such an instruction"
+    assert behind in places
+
+
+# MSRs.
+
+
+def test_a_register_reads_what_is_said(lab: Lab) -> None:
+    done, trace = run(lab, ['scenario.msr("IA32_APIC_BASE: read = 0xfee00100")', 'scenario.until("login:")'], *BOOTS)
+    assert "FAIL lapic_mode" in done.out, "the guest looks whether it is enabled"
+    events = overlaid(trace, "msr")
+    assert events and {(event["access"], event["msr"], event["value"]) for event in events} == {
+        ("read", "0x1b", "0xfee00100")}
+
+
+def test_bits_of_a_register_are_changed(lab: Lab) -> None:
+    _, trace = run(lab, ['scenario.msr("IA32_APIC_BASE: read &= ~0x800")', 'scenario.until("login:")'], *BOOTS)
+    assert {(event["value"], event["native"]) for event in overlaid(trace, "msr")} == {("0xfee00100", "0xfee00900")}
+
+
+def test_a_write_is_swallowed(lab: Lab) -> None:
+    """The guest switches to x2APIC, believes it, and the processor has never heard of it."""
+    done, trace = run(lab, ['scenario.cpuid("1: ecx |= x2apic")', 'scenario.msr("IA32_APIC_BASE: write swallow")',
+                            'scenario.at(Functions("lapic_setup")).passes()'], *TO_X2APIC)
+    [event] = overlaid(trace, "msr")
+    assert (event["access"], event["value"], event["overlay"]) == ("write", "0xfee00d00", "swallow")
+    assert "wrmsr 0x1b IA32_APIC_BASE: 0xfee00d00  swallow, in native_lapic_enable_x2apic" in done.out
+
+
+def test_a_kept_register_reads_what_was_written(lab: Lab) -> None:
+    _, trace = run(lab, ['scenario.cpuid("1: ecx |= x2apic")', 'scenario.msr("IA32_APIC_BASE: keep")',
+                         'scenario.until("PASS lapic_mode")'],
+                   "--append", TO_X2APIC[1] + " guest.lapic_calibration=0")
+    seen = [(event["access"], event["value"]) for event in overlaid(trace, "msr")]
+    assert seen == [("read", "0x0"), ("read", "0x0"), ("write", "0xc00"), ("read", "0xc00")]
+
+
+def test_a_fault_reaches_the_guests_handler_with_its_registers(lab: Lab) -> None:
+    """#GP at the instruction, as of a register that the processor has not."""
+    done, trace = run(lab, ['scenario.msr("IA32_APIC_BASE: fault")'], *BOOTS, status=1)
+    event = overlaid(trace, "msr")[0]
+    assert event["faulted"] is True and event["access"] == "read"
+    trap = re.search(r"general protection.*", done.out)
+    assert trap is not None, done
+    assert str(event["address"])[2:] in done.out.split(trap[0])[1] or str(event["address"])[2:] in trap[0]
+
+
+# Lines.
+
+
+@pytest.mark.parametrize("line, said", [
+    ('scenario.cpuid("one: eax = 1")', "told: cpuid one: eax = 1: expected LEAF[.SUBLEAF]"),
+    ('scenario.cpuid("1: eax = 1", "1: eax = 2")', "eax contradicts itself"),
+    ('scenario.msr("IA32_NOTHING: fault")', "told: msr IA32_NOTHING: fault: expected MSR"),
+    ('scenario.kvm_clock(fault="late")', "told: fault=late: expected one of odd")])
+def test_a_line_that_cannot_be_read_ends_the_run_before_it_begins(lab: Lab, line: str, said: str) -> None:
+    done = lab.run(lab.scenario("told", line)).expect(2)
+    assert said in done.err and "Traceback" not in done.err + done.out
+    lab.expect_nothing_left()
+
+
+def test_lines_are_added_at_a_stop(lab: Lab) -> None:
+    scenario = lab.scenario("told", 'scenario.at(Functions("tsc_init"))', 'scenario.until("login:")')
+    with launcher(lab), gdb(lab) as debugger:
+        debugger.type(f"source {scenario}")
+        assert re.search(r"[1-9]\d* breakpoints more\n +cpuid 0x15: eax = 0x2",
+                         debugger.type(f"bootsonde overlay cpuid {CRYSTAL}"))
+        debugger.type("bootsonde overlay msr 0xce: read = 5")
+        shown = debugger.type("bootsonde overlay")
+        assert "cpuid 0x15: eax = 0x2, ebx = 0xd8" in shown and "msr MSR_PLATFORM_INFO: read = 0x5" in shown
+        asked = debugger.type("bootsonde cpuid 0x15")
+        assert "the overlay has the kernel told: cpuid 0x15.0x0: eax 0x00000002" in asked
+        assert "eax contradicts itself" in debugger.type("bootsonde overlay cpuid 0x15: eax = 3")
+        assert "usage: bootsonde overlay" in debugger.type("bootsonde overlay 0x15")
+        debugger.type("set var cpu_high = 0x15")  # Leaf 0 was asked for before this stop.
+        debugger.type("bootsonde go")
+        assert "2592000000 Hz" in lab.console("tty")
+
+
+# Faults of the clock.
+
+
+@pytest.mark.parametrize("fault, failed", [
+    ("odd", {"pvclock_vcpus_agree", "pvclock_reads"}),
+    ("mul0", {"pvclock_vcpus_agree", "pvclock_tsc_freq", "pvclock_reads"}),
+    ("torn", set()), ("backwards", {"timecounter_monotonic", "pvclock_vcpus_agree"})])
+def test_a_fault_shows_what_the_reader_is_worth(lab: Lab, fault: str, failed: set[str]) -> None:
+    """The reference guest's reader waits for an even version and looks again; the time itself it has to believe."""
+    done = lab.run(lab.stock("kvmclock"), "--smp", "2", "--echo", "--set", f"fault={fault}").expect(0)
+    assert set(re.findall(r"FAIL (\w+)", done.out)) == failed
+    wrote = [event for event in lab.trace("kvmclock").of_kind("inject")
+             if event["target"] == "pvclock_vcpu_time_info" and event["function"] == "pvclock_read_time_info"]
+    assert (len(wrote) == 10) if fault == "torn" else (1 <= len(wrote) <= 5) if fault == "backwards" else not wrote
+
+
+def test_a_seed_is_another_course_of_faults(lab: Lab) -> None:
+    def course(seed: int) -> list[str]:
+        lab.run(lab.stock("kvmclock"), "--set", "fault=torn", "--set", f"seed={seed}", "--set", "tsc_hz=2000000000",
+                "--set", "faults=2").expect(0)
+        return [event["after"][16 * 2 + 8:16 * 2 + 16] for event in lab.trace("kvmclock").of_kind("inject")]
+
+    assert len(course(1)) == 6 and course(1)[1:] != course(2)[1:]
