@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 try:
-    from bootsonde.session import commands, questions  # noqa: F401  (importing them defines the commands)
+    from bootsonde.session import commands, orders, questions  # noqa: F401  (importing them defines the commands)
 except ModuleNotFoundError as error:
     if error.name != "gdb":
         raise

@@ -26,6 +26,6 @@ class Scenario(model_scenario.Scenario):
             from bootsonde.session import headless
             headless.run(self, config)
         else:
-            # The first and the last define GDB's commands.
-            from bootsonde.session import commands, interactive, questions  # noqa: F401
+            # All but interactive define GDB's commands.
+            from bootsonde.session import commands, interactive, orders, questions  # noqa: F401
             interactive.run(self, config)

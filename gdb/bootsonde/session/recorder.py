@@ -10,12 +10,15 @@ import gdb
 
 from bootsonde.model.console import printable
 from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.expression import Change
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.place import Argument, Site
 from bootsonde.model.trace import TraceWriter
 from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
-
+from bootsonde.session.inject import Injected
+from bootsonde.session.moving import Skipped
+from bootsonde.session.watch import Writer
 
 #: Where lines for the user go. Headless, the host passes a descriptor of its own, apart from GDB's chatter.
 _output = 1
@@ -123,22 +126,57 @@ class Recorder:
         by = f"  <- {caller['function']}" if caller else ""
         self._line(vcpu, f"{text}  {site.where}{by}")
 
-    def injected(self, function: str, target: str, before: int, after: int, wanted: int, address: Optional[int] = None
-                 ) -> None:
-        """A variable or register was written and read back."""
+    def injected(self, function: str, done: Injected) -> None:
+        """A variable, a register or memory was written and read back."""
         vcpu = machine.current_vcpu()
-        self.event("inject", vcpu, function=function, target=target, before=f"{before:#x}", after=f"{after:#x}",
-                   address=None if address is None else f"{address:#x}")
-        kept = "" if after == wanted else f"; the guest kept {after:#x}"
-        self._line(vcpu, f"  injected {target} = {wanted:#x} ({wanted}), was {before:#x}{kept}")
+        self.event("inject", vcpu, function=function, target=done.target, before=f"{done.before:#x}",
+                   after=f"{done.after:#x}", address=None if done.address is None else f"{done.address:#x}",
+                   physical=done.physical or None)
+        kept = "" if done.after == done.wanted else f"; the guest kept {done.after:#x}"
+        shown = done.value if done.value < 0 else done.wanted
+        self._line(vcpu, f"  injected {done.target} = {done.wanted:#x} ({shown}), was {done.before:#x}{kept}")
 
-    def returned(self, site: Site, before: int, after: int, address: int) -> None:
+    def returned(self, function: str, before: int, after: int, address: int) -> None:
         """A function was not run: it returned at once, to this address."""
         vcpu = machine.current_vcpu()
         to = self._symbolizer.describe(address)
-        self.event("inject", vcpu, function=site.name, target="rax", before=f"{before:#x}", after=f"{after:#x}",
+        self.event("inject", vcpu, function=function, target="rax", before=f"{before:#x}", after=f"{after:#x}",
                    returned=f"{address:#x}")
         self._line(vcpu, f"  returned {after:#x} ({after}) at once, to {to}")
+
+    def skipped(self, function: str, skipped: Skipped) -> None:
+        """Instructions were not executed: the vCPU was moved past them."""
+        vcpu = machine.current_vcpu()
+        self.event("inject", vcpu, function=function, target="rip", before=f"{skipped.before:#x}",
+                   after=f"{skipped.after:#x}", skipped=skipped.instructions)
+        self._line(vcpu, f"  skipped {'; '.join(skipped.instructions)}; now at "
+                         f"{self._symbolizer.describe(skipped.after)}")
+
+    def _meaning(self, value: int) -> str:
+        """A number for a person: a pointer with what it points to, others also in decimal."""
+        if value >> 63:
+            known = self._symbolizer.look_up(value)
+            return f"{value:#x}" + (f" ({self._symbolizer.describe(value)})" if known.get("name", "?") != "?" else "")
+        return f"{value:#x} ({value})" if value > 9 else str(value)
+
+    def written(self, site: Site, change: Change, writer: Writer) -> None:
+        """The guest has changed a variable that is watched."""
+        vcpu = machine.current_vcpu()
+        place = self._symbolizer.look_up(writer.address)
+        function = self._symbolizer.describe(writer.address)
+        was = "unknown" if change.old is None else self._meaning(change.old)
+        callers = writer.callers
+        self.event("watch", vcpu, function=place.get("name") or function, address=f"{writer.address:#x}",
+                   file=place.get("file"), line=place.get("line"), target=site.name, data=f"{site.address:#x}",
+                   before=None if change.old is None else f"{change.old:#x}", after=f"{change.new:#x}",
+                   instruction=writer.text,
+                   caller=callers[0] if callers else None, callers=callers or None)
+        where = f"  {place['file'].rsplit('/', 1)[-1]}:{place.get('line')}" if place.get("file") else ""
+        self._line(vcpu, f"{site.name} = {self._meaning(change.new)}, was {was}: {function}{where}"
+                         + (f"  {writer.text}" if writer.text else ""))
+        if callers:
+            self._line(vcpu, "  <- " + " <- ".join(each["function"] + ("?" if each.get("guess") else "")
+                                                   for each in callers))
 
     def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool) -> None:
         """A cpuid instruction was executed; `asked` if the leaf was bootsonde's and not the kernel's."""
