@@ -67,7 +67,7 @@ class Rule:
     registers: Dict[str, int] = field(default_factory=dict)
     memory: Dict[Memory, int] = field(default_factory=dict)
     return_value: Optional[int] = None
-    skipped: int = 0
+    skipped: Optional[int] = None
     cpuid_leaf: Optional[int] = None
     watches_cpuid: bool = False
     watches_msr: bool = False
@@ -129,8 +129,8 @@ class Rule:
     @property
     def changes(self) -> bool:
         """Whether a hit changes the guest."""
-        return bool(self.variables or self.registers or self.memory or self.skipped) or \
-            self.return_value is not None or self.cpuid_leaf is not None
+        return bool(self.variables or self.registers or self.memory) or \
+            self.skipped is not None or self.return_value is not None or self.cpuid_leaf is not None
 
     @property
     def needs_stop(self) -> bool:

@@ -100,6 +100,8 @@ def check_rule(rule: Rule, lookup: Callable[[str], Optional[Variable]]) -> None:
         register_bits(name, value)
     for memory, value in rule.memory.items():
         memory_bits(memory, value)
+    if rule.skipped is not None and rule.skipped < 1:
+        raise UserError(f"skips({rule.skipped}) skips nothing")
     if rule.return_value is not None:
         register_bits("rax", rule.return_value)
 

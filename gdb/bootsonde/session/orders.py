@@ -97,6 +97,8 @@ class Skip(gdb.Command):
         with interactive.user_errors():
             session = interactive.changing("nothing is skipped")
             count = number(argument.strip() or "1", 16, "count of instructions")
+            if not count:
+                raise UserError("skip how many instructions? usage: bootsonde skip [COUNT]")
             gdb.newest_frame().select()
             session.skip_now(count)
             _report(session)

@@ -109,7 +109,7 @@ class Planner:
         missing = sorted(name for name in rule.variables if self.variable(name) is None)
         if missing and found:
             remarks.append(f"this kernel has no variable {', '.join(missing)}: nothing is injected at {place}")
-        if isinstance(place, Data) and (rule.skipped or rule.return_value is not None or rule.needs_stop):
+        if isinstance(place, Data) and (rule.skipped is not None or rule.return_value is not None or rule.needs_stop):
             raise UserError(f"at a write of {place} there is no instruction ahead that could be skipped, stepped or "
                             "returned from: use scenario.at() for that")
         if missing:

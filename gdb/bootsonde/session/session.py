@@ -224,7 +224,7 @@ class Session:
             return
         if rule.return_value is not None and site.kind == "function":
             self.recorder.returned(site.name, *machine.return_now(rule.return_value))
-        elif rule.skipped:
+        elif rule.skipped is not None:
             self.recorder.skipped(site.name, moving.skip_instructions(rule.skipped))
 
     def return_now(self, value: int) -> None:
@@ -324,7 +324,7 @@ class Session:
         self.recorder.start_clock()
         self.watchdog.set_running(True)
         try:
-            with machine.settings(suppress_cli_notifications="on"):
+            with machine.settings(suppress_cli_notifications="on", can_use_hw_watchpoints="1"):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
             if machine.connected():

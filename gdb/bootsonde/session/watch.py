@@ -45,7 +45,7 @@ class Watchpoint(gdb.Breakpoint):
         self.check()
 
     def check(self) -> None:
-        """Raises UserError, and deletes it, if it is no hardware watchpoint: GDB chooses anew with each symbol file."""
+        """Raises UserError, and deletes it, if it is no hardware watchpoint: GDB chooses anew whenever it resumes."""
         if self.type != gdb.BP_HARDWARE_WATCHPOINT:
             self.delete()
             raise UserError(f"GDB has no hardware watchpoint for {self.label}, and would step every instruction of the "
@@ -151,7 +151,10 @@ class Writers:
     @staticmethod
     def _repeated(pc: int, address: int, size: int) -> Optional[Tuple[int, str]]:
         """A `rep stos` or `rep movs` at pc that has just passed the address: it stands until its count is 0."""
-        text = machine.instructions(pc, pc)[0][1]
+        try:
+            text = machine.instructions(pc, pc)[0][1]
+        except gdb.MemoryError:
+            return None  # The write was the last instruction of a page, with no other behind it.
         behind = machine.register("rdi") - address
         return (pc, text) if text.startswith("rep ") and 0 < behind <= size + 7 else None
 
