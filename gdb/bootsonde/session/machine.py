@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import gdb
@@ -11,6 +12,8 @@ from bootsonde.model.errors import UserError
 from bootsonde.model.registers import register_named
 
 _MASK64 = (1 << 64) - 1
+#: What GDB's disassembler says of an operand: the address that it comes to, and the name there.
+_ADDED = re.compile(r"\s+#.*|\s+<[^>]*>")
 
 
 @contextlib.contextmanager
@@ -142,9 +145,12 @@ def write_physical(address: int, data: bytes) -> None:
 
 
 def instructions(first: int, last: int) -> List[Tuple[int, str, int]]:
-    """(address, text, length) of each 64-bit instruction that begins from `first` to `last`. Raises gdb.MemoryError."""
+    """(address, text, length) of each 64-bit instruction that begins from `first` to `last`. Raises gdb.MemoryError.
+
+    The text is without the names that GDB adds where it has read symbols: the same with and without.
+    """
     found: List[Dict[str, Any]] = list(gdb.selected_inferior().architecture().disassemble(first, last))
-    return [(each["addr"] & _MASK64, " ".join(each["asm"].split()), each["length"]) for each in found]
+    return [(each["addr"] & _MASK64, " ".join(_ADDED.sub("", each["asm"]).split()), each["length"]) for each in found]
 
 
 def return_now(value: int) -> Tuple[int, int, int]:
