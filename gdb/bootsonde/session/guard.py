@@ -1,4 +1,4 @@
-"""May the guest be changed? Not in a replay: QEMU then waits for ever for what the recording has not."""
+"""May the guest be changed? Not in a replay: QEMU may then wait for ever for what the recording has not."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def replaying() -> bool:
 def check_writable(what: str) -> None:
     """Raises UserError, naming `what` is not done, if the guest must not be written to."""
     if replaying():
-        raise UserError(f"{what}: this guest replays a recording, and a write would stall it; start it without "
+        raise UserError(f"{what}: this guest replays a recording, and a write may stall it; start it without "
                         "--rr replay:FILE, or only watch")
