@@ -111,6 +111,8 @@ struct cp_details {
 	bool has_offset;
 	uint64_t offset;		/* symbolize: address - start of the function */
 	const char *mnemonic;
+	bool has_input;
+	uint32_t input;			/* what is asked for: the leaf of a cpuid, the register of a rdmsr or wrmsr */
 	uint64_t patches;		/* an instruction of an alternative: the address that it is copied to; 0 none */
 	const char *type, *encoding;	/* of an object or field, by DWARF */
 	const char *call_file;		/* where an inlined copy was called */
@@ -205,9 +207,12 @@ enum cp_inlined { CP_INLINED_INCLUDE, CP_INLINED_EXCLUDE, CP_INLINED_ONLY };
 struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records);
 
-/* Instructions, by a list of mnemonics: "cpuid,rdtsc". The same set as a full disassembly's. */
-struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
-	struct cp_records *records);
+/*
+ * Instructions, by a list of mnemonics: "cpuid,rdtsc". The same set as a full disassembly's. inputs: say what each cpuid,
+ * rdmsr and wrmsr asks for, where that is a constant.
+ */
+struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, bool inputs,
+	const struct cp_where *where, struct cp_records *records);
 
 /* The instructions that load the address of a C string that prints `text`, and the tests that guard them. */
 struct cp_error *cp_find_message(struct cp_program *program, const char *text, const struct cp_where *where,

@@ -5,6 +5,7 @@
 #include "answer/place.h"
 #include "base/record.h"
 #include "code/alternatives.h"
+#include "code/input.h"
 #include "code/insn.h"
 #include "code/message.h"
 
@@ -60,8 +61,29 @@ static struct cp_error *take(void *context, const struct cp_code_part *part, uin
 	return NULL;
 }
 
-static struct cp_error *find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
-	struct cp_records *records)
+/* Say what those instructions ask for. */
+static struct cp_error *add_inputs(struct cp_program *program, const struct cp_code *code, struct cp_records *records,
+	size_t first)
+{
+	struct cp_error *error = NULL;
+	struct cp_inputs inputs;
+
+	cp_inputs_init(program, code, &inputs);
+	for (size_t i = first; i < records->count && !error; i++) {
+		struct cp_details *d = records->items[i].details;
+
+		if (d->mnemonic && cp_input_is_of(d->mnemonic))
+			error = cp_inputs_read(&inputs, records->items[i].address, &d->has_input, &d->input);
+	}
+	if (!error && !inputs.budget)
+		cp_program_note(program, "%s: too much code to read what its instructions ask for: some say nothing of it",
+			program->image->path);
+	cp_inputs_deinit(&inputs);
+	return error;
+}
+
+static struct cp_error *find_insns(struct cp_program *program, const char *mnemonics, bool inputs,
+	const struct cp_where *where, struct cp_records *records)
 {
 	struct sites sites = { .records = records };
 	size_t first = records->count;
@@ -79,15 +101,17 @@ static struct cp_error *find_insns(struct cp_program *program, const char *mnemo
 	cp_alternatives_deinit(&sites.alternatives);
 	if (!error)
 		error = cp_places_fill(program, where, records, first);
+	if (!error && inputs)
+		error = add_inputs(program, &code, records, first);
 	cp_code_deinit(&code);
 	return error;
 }
 
-struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, const struct cp_where *where,
-	struct cp_records *records)
+struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, bool inputs,
+	const struct cp_where *where, struct cp_records *records)
 {
 	cp_program_begin(program);
-	return cp_program_end(program, find_insns(program, mnemonics, where, records));
+	return cp_program_end(program, find_insns(program, mnemonics, inputs, where, records));
 }
 
 static struct cp_error *find_message(struct cp_program *program, const char *text, const struct cp_where *where,

@@ -71,6 +71,8 @@ static void json_details(FILE *out, const struct cp_details *d)
 	if (d->call_file && d->call_line)
 		fprintf(out, ", \"call_line\": %u", d->call_line);
 	cp_json_key(out, "mnemonic", d->mnemonic);
+	if (d->has_input)
+		fprintf(out, ", \"input\": \"0x%" PRIx32 "\"", d->input);
 	if (d->patches)
 		fprintf(out, ", \"patches\": \"0x%" PRIx64 "\"", d->patches);
 	cp_json_key(out, "section", d->section);

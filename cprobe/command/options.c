@@ -10,7 +10,7 @@ static const char *const formats[] = { "text", "json", "gdb", NULL };
 static const char *const inlined[] = { "include", "exclude", "only", NULL };
 
 /* What an option's value goes to. */
-enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_MESSAGE, TO_INLINES };
+enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_MESSAGE, TO_INLINES };
 
 static const struct option {
 	const char *name;
@@ -23,6 +23,7 @@ static const struct option {
 	{ "func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_FUNC },
 	{ "inlined", "include|exclude|only", inlined, TO_INLINED, CP_TAKES_INLINED },
 	{ "insn", "LIST", NULL, TO_INSN, CP_TAKES_INSN },
+	{ "inputs", NULL, NULL, TO_INPUTS, CP_TAKES_INPUTS },
 	{ "message", "TEXT", NULL, TO_MESSAGE, CP_TAKES_MESSAGE },
 	{ "in-func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_IN },
 	{ "in-file", "GLOB", NULL, TO_FILES, CP_TAKES_IN },
@@ -150,6 +151,9 @@ static struct cp_error *set_option(const struct option *option, char *value, str
 		error = set_word(option, value, again, &word);
 		options->inlined = (enum cp_inlined)word;
 		return error;
+	case TO_INPUTS:
+		options->inputs = true;
+		return NULL;
 	case TO_INLINES:
 		options->inlines = true;
 		return NULL;

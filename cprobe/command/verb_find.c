@@ -7,6 +7,8 @@ static struct cp_error *check(const struct cp_options *options)
 		return cp_error_create(CP_ERROR_USAGE, "find: what? give --insn LIST or --message TEXT");
 	if (options->insn && options->message)
 		return cp_error_create(CP_ERROR_USAGE, "find: --insn and --message are two questions: ask one at a time");
+	if (options->inputs && !options->insn)
+		return cp_error_create(CP_ERROR_USAGE, "find: --inputs is about instructions: give --insn LIST");
 	return NULL;
 }
 
@@ -15,10 +17,10 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 {
 	(void)status;
 	if (options->insn)
-		return cp_find_insns(program, options->insn, &options->where, records);
+		return cp_find_insns(program, options->insn, options->inputs, &options->where, records);
 	return cp_find_message(program, options->message, &options->where, records);
 }
 
 const struct cp_verb cp_verb_find = {
-	.name = "find", .takes = CP_TAKES_INSN | CP_TAKES_MESSAGE | CP_TAKES_IN, .check = check, .run = run,
+	.name = "find", .takes = CP_TAKES_INSN | CP_TAKES_INPUTS | CP_TAKES_MESSAGE | CP_TAKES_IN, .check = check, .run = run,
 };

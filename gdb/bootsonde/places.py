@@ -46,6 +46,16 @@ def cprobe() -> str:
     return path
 
 
+def host_tsc() -> str:
+    """The program that tells this host's TSC frequency: the checkout's build, else beside cprobe where it is installed.
+
+    It need not be there.
+    """
+    name = "bootsonde-host-tsc"
+    own = os.path.join(_build_folder(), "cprobe", "tcg", name)
+    return own if os.access(own, os.X_OK) else shutil.which(name) or os.path.join(os.path.dirname(cprobe()), name)
+
+
 def reference_guest() -> str:
     """The kernel that demo and tests boot."""
     return os.path.join(_build_folder(), "guest", "clockguest")

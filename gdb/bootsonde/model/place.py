@@ -69,17 +69,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Insn:
-    """Every instruction with this mnemonic, in the functions that match `in_func`."""
+    """Every instruction with this mnemonic, in the functions that match `in_func`.
+
+    inputs: sites say what a cpuid, rdmsr or wrmsr asks for, where that is a constant.
+    """
 
     mnemonic: str
     in_func: Optional[Globs] = None
+    inputs: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "in_func", _frozen(self.in_func))
 
     def query(self) -> list[str]:
         """As Functions.query."""
-        return ["find", "--insn", self.mnemonic, *_globs("--in-func", self.in_func)]
+        return ["find", "--insn", self.mnemonic, *_globs("--in-func", self.in_func),
+                *(["--inputs"] if self.inputs else [])]
 
     def __str__(self) -> str:
         return f"{self.mnemonic} in {Functions(self.in_func)}" if self.in_func else f"every {self.mnemonic}"
@@ -143,6 +148,7 @@ class Site:
     section: Optional[str] = None
     variable: Optional[str] = None
     mnemonic: Optional[str] = None
+    input: Optional[int] = None
     args: Tuple[Argument, ...] = field(default=())
 
     @classmethod
@@ -159,6 +165,7 @@ class Site:
             section=record.get("section"),
             variable=record.get("variable"),
             mnemonic=record.get("mnemonic"),
+            input=int(record["input"], 0) if "input" in record else None,
             args=tuple(Argument(a.get("name") or "?", a.get("type") or "?", a.get("location"), a.get("size"))
                        for a in record.get("args", ())))
 

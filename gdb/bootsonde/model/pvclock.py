@@ -44,6 +44,7 @@ class PvclockTime:
     flags: int                  # STABLE, PAUSED
 
     SIZE: ClassVar[int] = 32
+    STRUCT: ClassVar[str] = "pvclock_vcpu_time_info"
     _FORMAT: ClassVar[str] = "<I4xQQIbB2x"
 
     @classmethod
@@ -76,6 +77,12 @@ class PvclockTime:
         """Whether a reader has to wait: the version is odd."""
         return bool(self.version & 1)
 
+    def summary(self) -> str:
+        """One line."""
+        rate = "mul 0" if self.hz is None else f"{self.hz} Hz"
+        return (f"version {self.version}, {rate}, {self.system_time} ns at TSC {self.tsc_timestamp:#x}, "
+                f"flags {self.flags}")
+
     def describe(self, tsc: Optional[int] = None) -> List[str]:
         """What it means, one statement a line; with a TSC value, also what the clock shows then."""
         said = [f"version {self.version}" + (", odd: it is being written" if self.is_being_written else "")]
@@ -102,6 +109,7 @@ class WallClock:
     nsec: int
 
     SIZE: ClassVar[int] = 12
+    STRUCT: ClassVar[str] = "pvclock_wall_clock"
 
     @classmethod
     def unpack(cls, data: bytes) -> WallClock:
@@ -113,3 +121,7 @@ class WallClock:
     def pack(self) -> bytes:
         """The structure's bytes."""
         return struct.pack("<3I", self.version, self.sec, self.nsec)
+
+    def summary(self) -> str:
+        """One line."""
+        return f"version {self.version}, {self.sec}.{self.nsec:09d} s since 1970"

@@ -16,9 +16,12 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Optional, TypeVar
 
+from bootsonde.model.cpuid_overlay import CpuidOverlay
 from bootsonde.model.errors import UserError
+from bootsonde.model.kvmclock import KvmClock
+from bootsonde.model.msr_overlay import MsrOverlay
 from bootsonde.model.place import Data, Place
 
 Value = TypeVar("Value", bool, int, str)
@@ -71,6 +74,7 @@ class Rule:
     cpuid_leaf: Optional[int] = None
     watches_cpuid: bool = False
     watches_msr: bool = False
+    overlays: str = ""
     outcome: Optional[str] = None
 
     def inject(self, parts: Optional[Mapping[str, int]] = None, **variables: int) -> Rule:
@@ -129,7 +133,7 @@ class Rule:
     @property
     def changes(self) -> bool:
         """Whether a hit changes the guest."""
-        return bool(self.variables or self.registers or self.memory) or \
+        return bool(self.variables or self.registers or self.memory or self.overlays) or \
             self.skipped is not None or self.return_value is not None or self.cpuid_leaf is not None
 
     @property
@@ -149,6 +153,9 @@ class Scenario:
         self.rules: List[Rule] = []
         self.end_texts: List[str] = []
         self.settings: Dict[str, str] = {}
+        self.cpuid_overlay = CpuidOverlay()
+        self.msr_overlay = MsrOverlay()
+        self.clock: Optional[KvmClock] = None
         self._overrides = dict(overrides)
         self._bad_settings: List[str] = []
 
@@ -195,6 +202,31 @@ class Scenario:
         """
         return self.at(Data(name), if_=if_, vcpu=vcpu, skip=skip, limit=limit, optional=optional, stops=stops,
                        name=f"writes of {name}", note=note)
+
+    def cpuid(self, *leaves: str) -> None:
+        """Answer the kernel's cpuid instructions: "0x40000000: eax = 0x40000010, vendor = KVMKVMKVM",
+        "1: ecx |= x2apic", "7.0: ebx &= ~tsc_adjust". What is not named is the processor's own."""
+        for leaf in leaves:
+            self._collect(lambda: self.cpuid_overlay.add(leaf))
+
+    def msr(self, *registers: str) -> None:
+        """Answer the kernel's rdmsr and wrmsr instructions: "IA32_PLATFORM_ID: read = 0", "0xce: fault",
+        "0x8b: write swallow", "0x3b: keep"."""
+        for register in registers:
+            self._collect(lambda: self.msr_overlay.add(register))
+
+    def kvm_clock(self, **settings: Any) -> None:
+        """Pretend to be KVM with its clock; settings: the fields of model.kvmclock.KvmClock."""
+        def build() -> None:
+            self.clock = KvmClock(**settings)
+        self._collect(build)
+
+    def _collect(self, work: Callable[[], None]) -> None:
+        """A mistake is reported by `start`, as those of settings are."""
+        try:
+            work()
+        except UserError as error:
+            self._bad_settings.append(f"{self.name}: {error}")
 
     def until(self, text: str) -> None:
         """The run has passed when the console shows `text`."""

@@ -1,16 +1,21 @@
-"""Instructions of the kernel's own that are stepped to see what they do: cpuid, rdmsr, wrmsr."""
+"""The kernel's own cpuid, rdmsr and wrmsr instructions: which one a vCPU stands at, and what it does when stepped."""
 
 from __future__ import annotations
 
-from typing import Optional
+import contextlib
+from typing import Dict, Iterator, Optional, Tuple
 
 import gdb
 
 from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.errors import UserError
 from bootsonde.model.msr import MsrAccess
-from bootsonde.session import machine
+from bootsonde.session import machine, ondemand
+from bootsonde.session.points import muted
 
 CPUID_BYTES = b"\x0f\xa2"
+_RDTSC = b"\x0f\x31"
+_LOAD_AT_RAX, _NON_CANONICAL = b"\x8b\x00", 1 << 63
 MSR_BYTES = {b"\x0f\x32": "read", b"\x0f\x30": "write"}
 
 
@@ -22,9 +27,10 @@ def _next_bytes() -> Optional[bytes]:
         return None
 
 
-def at_cpuid() -> bool:
-    """Whether the selected vCPU stands at a cpuid instruction."""
-    return _next_bytes() == CPUID_BYTES
+def instruction() -> Optional[str]:
+    """"cpuid", "read" or "write" if the selected vCPU stands at cpuid, rdmsr or wrmsr."""
+    code = _next_bytes() or b""
+    return "cpuid" if code == CPUID_BYTES else MSR_BYTES.get(code)
 
 
 def step_cpuid() -> CpuidAnswer:
@@ -40,12 +46,8 @@ def step_cpuid() -> CpuidAnswer:
     return CpuidAnswer(leaf, subleaf, eax, ebx, ecx, edx)
 
 
-def msr_access() -> Optional[str]:
-    """"read" or "write" if the selected vCPU stands at rdmsr or wrmsr."""
-    return MSR_BYTES.get(_next_bytes() or b"")
-
-
-def _value() -> int:
+def value() -> int:
+    """EDX:EAX, what wrmsr writes and rdmsr has read."""
     return (machine.register("rdx") & 0xffffffff) << 32 | machine.register("rax") & 0xffffffff
 
 
@@ -54,8 +56,68 @@ def step_msr(access: str) -> MsrAccess:
 
     Raises gdb.GdbError if the vCPU does not get past it.
     """
-    pc, index, written = machine.register("rip"), machine.register("rcx") & 0xffffffff, _value()
+    pc, index, written = machine.register("rip"), machine.register("rcx") & 0xffffffff, value()
     if not machine.step_past(pc):
         raise gdb.GdbError(f"the vCPU does not get past the instruction at {pc:#x}")
     faulted = machine.register("rip") != pc + 2
-    return MsrAccess(access, index, written if access == "write" else 0 if faulted else _value(), faulted)
+    return MsrAccess(access, index, written if access == "write" else 0 if faulted else value(), faulted)
+
+
+@contextlib.contextmanager
+def _replaced(code: bytes, registers: Dict[str, int]) -> Iterator[None]:
+    """Other bytes at the vCPU's place, and other values in registers, for a while."""
+    pc = machine.register("rip")
+    before = {name: machine.register(name) for name in ("rax", "rbx", "rcx", "rdx")}
+    bytes_before = machine.read(pc, len(code))
+    try:
+        if code != bytes_before:
+            machine.write(pc, code)
+        for name, value in registers.items():
+            machine.set_register(name, value)
+        yield
+    finally:
+        if code != bytes_before:
+            machine.write(pc, bytes_before)
+        for name, value in before.items():
+            if machine.register(name) != value:
+                machine.set_register(name, value)
+
+
+def _execute_here(code: bytes, registers: Dict[str, int]) -> Tuple[int, int, int, int]:
+    """(EAX, EBX, ECX, EDX) after an instruction of two bytes that takes the place of the one that the vCPU stands at.
+
+    All is then as before. The vCPU's breakpoint there may count once more when it goes on, so it has to be moved.
+    """
+    pc = machine.register("rip")
+    with ondemand.uninterrupted(), muted(), _replaced(code, registers):
+        machine.step_past(pc)
+        eax, ebx, ecx, edx = (machine.register(name) & 0xffffffff for name in ("rax", "rbx", "rcx", "rdx"))
+        machine.set_register("rip", pc)
+    return eax, ebx, ecx, edx
+
+
+def cpuid_here(leaf: int) -> CpuidAnswer:
+    """What the processor answers, as _execute_here; a fifth of what `ondemand.cpuid` takes."""
+    return CpuidAnswer(leaf, 0, *_execute_here(CPUID_BYTES, {"rax": leaf, "rcx": 0}))
+
+
+def rdtsc_here() -> int:
+    """The time stamp counter, as _execute_here."""
+    eax, _, _, edx = _execute_here(_RDTSC, {})
+    return edx << 32 | eax
+
+
+def fault() -> None:
+    """Have the instruction that the selected vCPU stands at fault with #GP(0); the vCPU is then in the handler, which
+    finds all registers as they were.
+
+    The two bytes are made a load from a non-canonical address for the time of the fault. Raises UserError, with nothing
+    changed, outside of 64-bit code.
+    """
+    if not machine.is_64_bit():
+        raise UserError("a fault can be given in 64-bit code alone, and this vCPU is not in it yet")
+    pc = machine.register("rip")
+    with ondemand.uninterrupted(), muted(), _replaced(_LOAD_AT_RAX, {"rax": _NON_CANONICAL}):
+        machine.step_past(pc)
+    if machine.register("rip") == pc:
+        raise gdb.GdbError(f"the vCPU does not get past the instruction at {pc:#x}")

@@ -137,11 +137,15 @@ def read_physical(address: int, size: int) -> Optional[bytes]:
             return None
 
 
-def write_physical(address: int, data: bytes) -> None:
-    """Physical memory that can be read. Raises gdb.MemoryError."""
+def write_physical(address: int, data: bytes) -> bool:
+    """Physical memory; False where the stub is not QEMU's or nothing is there."""
     with _physical() as physical:
-        if physical:
-            write(address, data)
+        try:
+            if physical:
+                write(address, data)
+            return physical
+        except gdb.MemoryError:
+            return False
 
 
 def instructions(first: int, last: int) -> List[Tuple[int, str, int]]:
@@ -153,12 +157,17 @@ def instructions(first: int, last: int) -> List[Tuple[int, str, int]]:
     return [(each["addr"] & _MASK64, " ".join(_ADDED.sub("", each["asm"]).split()), each["length"]) for each in found]
 
 
+def is_64_bit() -> bool:
+    """Whether the selected vCPU is in long mode (EFER.LMA)."""
+    return bool(register("efer") >> 10 & 1)
+
+
 def return_now(value: int) -> Tuple[int, int, int]:
     """Leave the function at whose first instruction the vCPU stands: (rax before, rax after, where it is now).
 
     Raises UserError, with nothing changed, outside of 64-bit code and where there is no stack.
     """
-    if not register("efer") >> 10 & 1:
+    if not is_64_bit():
         raise UserError("a function can be made to return in 64-bit code alone, and this vCPU is not in it yet")
     stack = register("rsp")
     try:

@@ -18,6 +18,7 @@ from bootsonde.model.cpuid import CpuidAnswer
 from bootsonde.model.errors import UserError
 from bootsonde.session import machine
 from bootsonde.session.guard import check_writable
+from bootsonde.session.points import Point, muted
 
 _JUMP_TO_ITSELF = b"\xeb\xfe"
 _CPUID, _RDMSR, _WRMSR, _RDTSC = b"\x0f\xa2", b"\x0f\x32", b"\x0f\x30", b"\x0f\x31"
@@ -66,7 +67,7 @@ def _mode(vcpu: int) -> _Mode:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Keep Ctrl-C waiting: GDB's own handler gets it afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -77,12 +78,13 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_breakpoints() -> Iterator[None]:
-    """Nothing counts as a hit, wherever a step leads to."""
-    enabled = [each for each in gdb.breakpoints() if each.is_valid() and each.enabled]
+    """Nothing counts as a hit, wherever a step leads to. Those of a session are asked, and say no."""
+    enabled = [each for each in gdb.breakpoints() if each.is_valid() and each.enabled and not isinstance(each, Point)]
     try:
         for each in enabled:
             each.enabled = False
-        yield
+        with muted():
+            yield
     finally:
         for each in enabled:
             if each.is_valid():
@@ -174,7 +176,7 @@ def execute(name: str, code: bytes, inputs: Dict[str, int], outputs: Sequence[st
             check_writable(f"{name} is not executed")
         except UserError as error:
             raise gdb.GdbError(f"bootsonde: {error}") from None
-        with _uninterrupted(), _without_breakpoints():
+        with uninterrupted(), _without_breakpoints():
             place, registers, memory = _save(mode, code)
             values: Optional[Dict[str, int]] = None
             try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Protocol, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Optional, Protocol, Tuple, Union
 
 import gdb
 
@@ -64,6 +65,25 @@ def arm(rule: Rule, site: Site, lookup: Callable[[str], Optional[Variable]]) -> 
     return Armed(rule, site, condition)
 
 
+_is_muted = False
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """No Point is asked whether to stop: what a vCPU does meanwhile is not the kernel's doing."""
+    global _is_muted
+    before, _is_muted = _is_muted, True
+    try:
+        yield
+    finally:
+        _is_muted = before
+
+
+def is_muted() -> bool:
+    """Whether a vCPU now runs for us, not for the kernel."""
+    return _is_muted
+
+
 class Point(gdb.Breakpoint):
     """A breakpoint at an address, for all rules that stand there."""
 
@@ -76,7 +96,7 @@ class Point(gdb.Breakpoint):
 
     def stop(self) -> bool:
         """GDB's question whether to stop here."""
-        return self._on_hit(self)
+        return False if is_muted() else self._on_hit(self)
 
 
 #: What `_quietly` is to run; GDB's `python` command, whose output can be captured, takes no arguments.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Type, Union
 
 import gdb
 
@@ -13,12 +13,18 @@ from bootsonde.model.cpuid import CpuidAnswer
 from bootsonde.model.expression import Change
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.place import Argument, Site
+from bootsonde.model.pvclock import PvclockTime, WallClock
 from bootsonde.model.trace import TraceWriter
 from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
 from bootsonde.session.inject import Injected
 from bootsonde.session.moving import Skipped
 from bootsonde.session.watch import Writer
+
+#: Words of the stack in which the address of a function's caller is looked for.
+CALLER_SLOTS = 64
+#: Stands for the target of a call through a register or memory.
+INDIRECT = -1
 
 #: Where lines for the user go. Headless, the host passes a descriptor of its own, apart from GDB's chatter.
 _output = 1
@@ -66,6 +72,29 @@ def _shown(arguments: List[Dict[str, Any]]) -> str:
     return ", ".join(shown)
 
 
+def _call_target(address: int) -> Optional[int]:
+    """What the call that ends at an address calls: a function's address, INDIRECT, or None if there is no call."""
+    try:
+        code = machine.read(address - 7, 7)
+    except gdb.MemoryError:
+        return None
+    if code[2] == 0xe8:
+        return (address + int.from_bytes(code[3:], "little", signed=True)) & (1 << 64) - 1
+    # FF /2 with a register, [register], [register + 8 bits], [rip + 32 bits] or [32 bits].
+    for length, low, high in ((2, 0xd0, 0xd7), (2, 0x10, 0x17), (3, 0x50, 0x57), (6, 0x15, 0x15), (7, 0x14, 0x14)):
+        if code[7 - length] == 0xff and low <= code[8 - length] <= high:
+            return INDIRECT
+    return None
+
+
+def _registers(answer: CpuidAnswer) -> Dict[str, str]:
+    return {name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")}
+
+
+def _by(caller: Optional[Dict[str, Any]]) -> str:
+    return f"  <- {caller['function']}" if caller else ""
+
+
 class Recorder:
     """Owns the trace's writer. Times are ns since the first continue, 0 before."""
 
@@ -74,6 +103,8 @@ class Recorder:
         self._symbolizer = symbolizer
         self._echo = echo
         self._start: Optional[int] = None
+        self._called_from: Dict[int, Optional[int]] = {}
+        self._said: Set[Tuple[Any, ...]] = set()
         self.writer: Optional[TraceWriter] = None
         if trace is not None:
             self.writer = TraceWriter(open(trace, "w", encoding="utf-8", errors="replace"), header)
@@ -100,16 +131,40 @@ class Recorder:
     def _line(self, vcpu: int, text: str) -> None:
         say(f"[{self.now() / 1e9:9.6f}] cpu{vcpu} {text}")
 
-    def _caller(self, site: Site) -> Optional[Dict[str, Any]]:
-        """Who called, at a function's first instruction; an inlined copy's caller is the function around it."""
+    def caller(self, site: Site) -> Optional[Dict[str, Any]]:
+        """Who called the function that the selected vCPU is in.
+
+        At a function's first instruction the return address lies on top of the stack; an inlined copy's caller is the
+        function around it. Elsewhere, as at a cpuid in the middle of a helper, it is looked for further up: the first
+        address that stands behind a call of this very function. None: not found.
+        """
         if site.kind == "inlined":
             return {"function": site.outer} if site.outer else None
-        if site.kind != "function":
+        if site.kind == "check" or site.kind == "line":
             return None
+        here = self._symbolizer.look_up(machine.register("rip"))
+        start = machine.register("rip") - int(here.get("offset", 0))
         try:
-            address = machine.read_number(machine.register("rsp"), 8)
+            if site.kind == "function" or start == machine.register("rip"):
+                return self._described(machine.read_number(machine.register("rsp"), 8))
+            return self._found_caller(start) if here.get("name") else None
         except gdb.MemoryError:
             return None
+
+    def _found_caller(self, function: int) -> Optional[Dict[str, Any]]:
+        stack = machine.register("rsp")
+        for place in range(stack, stack + 8 * CALLER_SLOTS, 8):
+            address = machine.read_number(place, 8)
+            if address >> 47 not in (0, 0x1ffff) or address < 0x1000:
+                continue
+            if address not in self._called_from:
+                self._called_from[address] = _call_target(address)
+            target = self._called_from[address]
+            if target is not None and target in (function, INDIRECT) and self._symbolizer.look_up(address).get("name"):
+                return self._described(address)
+        return None
+
+    def _described(self, address: int) -> Dict[str, Any]:
         # The byte before: a call that does not return may be the last instruction of its function.
         found = self._symbolizer.look_up(address - 1)
         return {"address": f"{address:#x}", "function": self._symbolizer.describe(address - 1, shown=address),
@@ -119,12 +174,11 @@ class Recorder:
         """The selected vCPU has reached a site."""
         vcpu = machine.current_vcpu()
         args = [record for record in map(_argument, site.args) if record is not None] if site.kind != "check" else []
-        caller = self._caller(site)
+        caller = self.caller(site)
         self.event(kind, vcpu, function=site.function, address=f"{site.address:#x}", file=site.file, line=site.line,
                    place=site.kind, outer=site.outer, caller=caller, args=args or None)
         text = f"{site.label}({_shown(args)})" if site.kind in ("function", "inlined") else site.label
-        by = f"  <- {caller['function']}" if caller else ""
-        self._line(vcpu, f"{text}  {site.where}{by}")
+        self._line(vcpu, f"{text}  {site.where}{_by(caller)}")
 
     def injected(self, function: str, done: Injected) -> None:
         """A variable, a register or memory was written and read back."""
@@ -178,24 +232,71 @@ class Recorder:
             self._line(vcpu, "  <- " + " <- ".join(each["function"] + ("?" if each.get("guess") else "")
                                                    for each in callers))
 
-    def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool) -> None:
-        """A cpuid instruction was executed; `asked` if the leaf was bootsonde's and not the kernel's."""
+    def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool = False, native: Optional[CpuidAnswer] = None,
+              caller: Optional[Dict[str, Any]] = None) -> None:
+        """A cpuid instruction was executed. asked: the leaf was bootsonde's and not the kernel's. native: what the
+        processor said, where the guest was told something else."""
         vcpu = machine.current_vcpu()
-        values = {name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")}
-        self.event("cpuid", vcpu, function=site.function, address=f"{site.address:#x}", leaf=f"{answer.leaf:#x}",
-                   subleaf=f"{answer.subleaf:#x}", values=values, injected=asked or None)
-        self._line(vcpu, f"  {answer}")
+        self._cpuid_event(vcpu, site, answer, native, caller, injected=asked or None)
+        self._line(vcpu, f"  {answer}" + _by(caller))
         for statement in answer.describe():
             self._line(vcpu, f"    {printable(statement)}")
 
-    def msr(self, site: Site, access: MsrAccess) -> None:
+    def overlaid_cpuid(self, site: Site, answer: CpuidAnswer, native: Optional[CpuidAnswer],
+                       caller: Optional[Dict[str, Any]]) -> None:
+        """A cpuid was answered by the overlay. Every one is an event; what repeats itself is said once."""
+        vcpu = machine.current_vcpu()
+        self._cpuid_event(vcpu, site, answer, native, caller, overlay=True)
+        if self._is_new("cpuid", site.address, answer):
+            self._line(vcpu, f"{answer}  told {site.function}{_by(caller)}")
+            for statement in answer.describe():
+                self._line(vcpu, f"  {printable(statement)}")
+
+    def _cpuid_event(self, vcpu: int, site: Site, answer: CpuidAnswer, native: Optional[CpuidAnswer],
+                     caller: Optional[Dict[str, Any]], **more: Any) -> None:
+        self.event("cpuid", vcpu, function=site.function, address=f"{site.address:#x}", leaf=f"{answer.leaf:#x}",
+                   subleaf=f"{answer.subleaf:#x}", values=_registers(answer),
+                   native=None if native is None else _registers(native), caller=caller, **more)
+
+    def _is_new(self, *what: Any) -> bool:
+        new = what not in self._said
+        self._said.add(what)
+        return new
+
+    def msr(self, site: Site, access: MsrAccess, caller: Optional[Dict[str, Any]] = None) -> None:
         """The kernel has read or written a model-specific register."""
         vcpu = machine.current_vcpu()
-        self.event("msr", vcpu, function=site.function, address=f"{site.address:#x}", access=access.access,
-                   msr=f"{access.index:#x}", value=f"{access.value:#x}", faulted=access.faulted or None)
-        self._line(vcpu, f"  {access}")
+        self._msr_event(vcpu, site, access, caller)
+        self._line(vcpu, f"  {access}" + _by(caller))
         for statement in access.describe():
             self._line(vcpu, f"    {statement}")
+
+    def overlaid_msr(self, site: Site, access: MsrAccess, how: str, native: Optional[MsrAccess],
+                     caller: Optional[Dict[str, Any]]) -> None:
+        """A rdmsr or wrmsr was answered by the overlay; as overlaid_cpuid. how: what was done, for a person."""
+        vcpu = machine.current_vcpu()
+        self._msr_event(vcpu, site, access, caller, overlay=how,
+                        native=None if native is None else f"{native.value:#x}")
+        if self._is_new("msr", vcpu, site.address, access):
+            self._line(vcpu, f"{access}  {how}, in {site.function}{_by(caller)}")
+            for statement in access.describe():
+                self._line(vcpu, f"  {statement}")
+
+    def _msr_event(self, vcpu: int, site: Site, access: MsrAccess, caller: Optional[Dict[str, Any]], **more: Any
+                   ) -> None:
+        self.event("msr", vcpu, function=site.function, address=f"{site.address:#x}", access=access.access,
+                   msr=f"{access.index:#x}", value=f"{access.value:#x}", faulted=access.faulted or None, caller=caller,
+                   **more)
+
+    def clock_written(self, site: Site, address: int, before: bytes, after: bytes, wanted: bytes) -> None:
+        """A pvclock structure or wall clock was written into physical memory and read back."""
+        vcpu = machine.current_vcpu()
+        kind: Union[Type[PvclockTime], Type[WallClock]] = PvclockTime if len(wanted) == PvclockTime.SIZE else WallClock
+        self.event("inject", vcpu, function=site.function, target=kind.STRUCT, physical=f"{address:#x}",
+                   before=before.hex(), after=after.hex())
+        kept = "" if after == wanted else f"; the guest kept {after.hex()}"
+        if self._is_new("clock", vcpu, site.address, address):
+            self._line(vcpu, f"  {kind.STRUCT} at physical {address:#x}: {kind.unpack(wanted).summary()}{kept}")
 
     def console(self, t: int, line: str) -> None:
         """The guest has printed a line."""

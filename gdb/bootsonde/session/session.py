@@ -22,6 +22,7 @@ from bootsonde.probe import Probe, Symbolizer
 from bootsonde.session import ask, inject, machine, moving
 from bootsonde.session.connection import Connection, check_identity
 from bootsonde.session.guard import check_writable
+from bootsonde.session.overlay import Overlay
 from bootsonde.session.plan import Planned, Planner
 from bootsonde.session.points import Armed, Point, Points
 from bootsonde.session.recorder import Recorder, say
@@ -88,10 +89,16 @@ class Session:
         self._identified = check_identity(info)
         self._info = info
         self.writers = Writers(self.symbolizer, info)
-        if any(rule.changes for rule in scenario.rules):
-            check_writable(f"{scenario.name} cannot run, as it changes the guest")
         tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
-        self.planned, remarks = self.planner.plan([*scenario.rules, tripwire])
+        self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock)
+        rules = [*scenario.rules, *self.overlay.rules()]
+        if any(rule.changes for rule in rules):
+            check_writable(f"{scenario.name} cannot run, as it changes the guest")
+        self.planned, remarks = self.planner.plan([*rules, tripwire])
+        for planned in self.planned:
+            if planned.rule.overlays:
+                planned.armed = [armed for armed in planned.armed if self.overlay.concerns(armed.site)]
+                planned.armed += self.overlay.aliases(planned.armed, info)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
             raise UserError(f"{self.config.symbols} has nothing of what {scenario.name} looks for:\n  "
@@ -105,6 +112,8 @@ class Session:
                     + (f", {planned.rule.note}" if planned.rule.note else ""))
         for remark in remarks:
             say(f"  note: {remark}")
+        arguments = self.config.trace_header.get("qemu", {}).get("arguments", [])
+        self.overlay.prepare("-icount" in arguments)
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
             self._recorder = Recorder(self.symbolizer, self.config.trace, {
@@ -112,6 +121,7 @@ class Session:
                 self.config.echo_console)
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
+        self.overlay.recorder = self._recorder
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
         self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now,
                                   os.getppid() if self.config.headless else None)
@@ -156,8 +166,9 @@ class Session:
             self._identified = True
         change = point.take_change() if isinstance(point, Watchpoint) else None
         seen: List[Site] = []
+        waiting = len(self._pending)
         for armed in point.armed:
-            if (isinstance(point, Watchpoint) and change is None) or not armed.counts(change):
+            if armed.rule.overlays or (isinstance(point, Watchpoint) and change is None) or not armed.counts(change):
                 continue
             self._hit |= armed.rule.stops
             if armed.rule.outcome == "panic":
@@ -176,12 +187,26 @@ class Session:
                 self.recorder.event("milestone", machine.current_vcpu(), name="limit", function=armed.site.name)
                 if all(each.spent for each in point.armed):
                     self._spent.append(point)
+        self._overlay(point, waiting)
         stop = bool(self._pending or self._spent) or self._ending is not None or (self._stop_at_hit and self._hit)
         there = self.points.by_address.get(machine.register("rip"))
         if there is not None and there is not point and there.is_valid() and there.enabled:
             stop |= self._reached(there)  # GDB steps over a breakpoint to which the vCPU was moved.
         stop |= self.watchdog.poll() is not None or self.watchdog.interrupted
         return stop or self.recorder.failed is not None
+
+    def _overlay(self, point: Union[Point, Watchpoint], waiting: int) -> None:
+        """Answer in the processor's place, or have it done at a stop; not where one is due at this instruction anyhow,
+        or where the vCPU has been moved away."""
+        for armed in point.armed:
+            if armed.rule.overlays == "reads":
+                if not armed.spent and self.overlay.reading(armed.site):
+                    self._spent += [each for each in self.points.by_address.values() if each.armed == [armed]]
+            elif armed.rule.overlays and len(self._pending) == waiting:
+                armed.hits += 1
+                if machine.register("rip") == point.address and not self.overlay.answer_now(armed.site):
+                    self._pending.append(armed)
+                break
 
     def _panicked(self, site: Site) -> None:
         message = machine.read_string(machine.register("rdi")) or ""
@@ -340,29 +365,28 @@ class Session:
         """What could not be done in stop(): step cpuid, rdmsr and wrmsr instructions."""
         while self._pending:
             armed = self._pending.pop(0)
-            if not (self._step_msr(armed) if armed.rule.watches_msr else self._step_cpuid(armed)):
+            if not self._step(armed):
+                say(f"  {armed.site.label}: no such instruction here; not stepped")
                 continue
             # GDB takes a breakpoint at the place it stands at as hit already.
             point = self.points.by_address.get(machine.register("rip"))
             if point is not None and point.is_valid() and point.enabled:
                 point.stop()
 
-    def _step_cpuid(self, armed: Armed) -> bool:
-        if not ask.at_cpuid():
-            say(f"  {armed.site.label}: no cpuid instruction here; not stepped")
+    def _step(self, armed: Armed) -> bool:
+        kind, rule = ask.instruction(), armed.rule
+        if rule.overlays:
+            return self.overlay.step(armed.site)
+        if rule.watches_msr:
+            if kind not in ("read", "write"):
+                return False
+            self.overlay.step_msr(armed.site, kind, observed=True)
+            return True
+        if kind != "cpuid":
             return False
-        if armed.rule.cpuid_leaf is not None:
-            self.perform([inject.to_register("eax", armed.rule.cpuid_leaf), inject.to_register("ecx", 0)],
-                         armed.site.name)
-        self.recorder.cpuid(armed.site, ask.step_cpuid(), armed.rule.cpuid_leaf is not None)
-        return True
-
-    def _step_msr(self, armed: Armed) -> bool:
-        access = ask.msr_access()
-        if access is None:
-            say(f"  {armed.site.label}: no rdmsr or wrmsr instruction here; not stepped")
-            return False
-        self.recorder.msr(armed.site, ask.step_msr(access))
+        if rule.cpuid_leaf is not None:
+            self.perform([inject.to_register("eax", rule.cpuid_leaf), inject.to_register("ecx", 0)], armed.site.name)
+        self.overlay.step_cpuid(armed.site, observed=True, asked=rule.cpuid_leaf is not None)
         return True
 
     def _take_console(self) -> None:
@@ -423,13 +447,15 @@ class Session:
     def print_summary(self) -> None:
         """Which functions were hit and which never, rule by rule."""
         for planned in self.planned[:-1]:
-            if planned.armed:
+            if planned.armed and not planned.rule.overlays:
                 for line in summary(planned.title, [(self._counted(armed.site), armed.hits, armed.spent)
                                                     for armed in planned.armed]):
                     say(line)
                 unreadable = sum(armed.unreadable for armed in planned.armed)
                 if unreadable:
                     say(f"  the condition's memory was not mapped at {unreadable} hits; they do not count")
+        for line in self.overlay.summary():
+            say(line)
         if not self._identified:
             say(f"  note: nothing was hit, and nothing of {self.config.symbols} was seen in the guest's memory: is it "
                 "what was booted, and does it run where it was linked (Linux: nokaslr)?")

@@ -16,7 +16,7 @@ from bootsonde.model.expression import Change
 from bootsonde.model.place import Site
 from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
-from bootsonde.session.points import Armed
+from bootsonde.session.points import Armed, is_muted
 
 _TYPES = {1: "char", 2: "short", 4: "int", 8: "long"}
 #: Bytes of a function that are disassembled at most to find the instruction in front of a place.
@@ -66,7 +66,7 @@ class Watchpoint(gdb.Breakpoint):
 
     def stop(self) -> bool:
         """GDB's question whether to stop here."""
-        return self._on_hit(self)
+        return False if is_muted() else self._on_hit(self)
 
 
 def value_in_memory(site: Site, info: Mapping[str, Any], loaded: bool) -> Optional[int]:

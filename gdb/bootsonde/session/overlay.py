@@ -1,0 +1,316 @@
+"""Answers the kernel's cpuid, rdmsr and wrmsr instructions in its processor's place, where a scenario says so.
+
+What the processor is not needed for is done in Breakpoint.stop(), and the vCPU goes on behind the instruction. The rest
+is done at a stop: to have the processor answer first, to fault, to fill in a clock's page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import gdb
+
+from bootsonde.model import msr
+from bootsonde.model.cpuid import CpuidAnswer, highest_of
+from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, CpuidPlan, range_start
+from bootsonde.model.edits import Edit
+from bootsonde.model.errors import UserError
+from bootsonde.model.kvmclock import CLOCK_LEAF, FAULTS, Clockwork, KvmClock, Write
+from bootsonde.model.msr import MsrAccess
+from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
+from bootsonde.model.place import Insn, Site
+from bootsonde.model.pvclock import PvclockTime
+from bootsonde.model.scenario import Rule
+from bootsonde.session import ask, frequency, machine, ondemand
+from bootsonde.session.points import Armed
+from bootsonde.session.recorder import Recorder, say
+
+_MASK32 = 0xffffffff
+#: A segment of an ELF file that is loaded.
+PT_LOAD = 1
+#: Leaf 1 ECX: a hypervisor is there.
+_HYPERVISOR = 1 << 31
+
+
+class Overlay:
+    """One session's. `recorder` is set before the guest runs."""
+
+    def __init__(self, cpuid: CpuidOverlay, msrs: MsrOverlay, clock: Optional[KvmClock]) -> None:
+        self.cpuid = cpuid
+        self.msrs = msrs
+        self.clock = clock
+        self.clockwork: Optional[Clockwork] = None
+        self.recorder: Optional[Recorder] = None
+        self._kept: Dict[tuple[int, int], int] = {}
+        self._answered: Counter[str] = Counter()
+
+    @property
+    def wants_cpuid(self) -> bool:
+        """Whether cpuid instructions are to be stopped at."""
+        return bool(self.cpuid) or self.clock is not None
+
+    def rules(self) -> List[Rule]:
+        """The places where the session has to stop for it."""
+        rules, note = [], "to be answered by the overlay"
+        if self.wants_cpuid:
+            rules.append(Rule(Insn("cpuid", inputs=True), stops=False, overlays="cpuid", note=note))
+        mnemonics = [name for name, wanted in (("rdmsr", self.msrs.reads), ("wrmsr", self.msrs.writes or self.clock))
+                     if wanted]
+        if mnemonics:
+            rules.append(Rule(Insn(",".join(mnemonics), inputs=True), stops=False, overlays="msr",
+                              note=note))
+        if self.clock is not None and self.clock.acts_on_reads:
+            rules.append(Rule(Insn("rdtsc,rdtscp", in_func=self.clock.readers), stops=False, overlays="reads",
+                              note=f"where the clock's fault acts: {FAULTS[self.clock.fault]}"))
+        return rules
+
+    def concerns(self, site: Site) -> bool:
+        """Whether anything may have to be done there: a breakpoint slows down all code of its page."""
+        if site.input is None or site.mnemonic not in ("cpuid", "rdmsr", "wrmsr"):
+            return True
+        if site.mnemonic == "cpuid":
+            return self.cpuid.may_change(site.input) or (
+                self.clock is not None and range_start(site.input) == range_start(CLOCK_LEAF))
+        return self.msrs.rule(site.input) != MsrRule() or self.clock is not None and site.input in self.clock.msrs
+
+    @staticmethod
+    def aliases(armed: List[Armed], info: Mapping[str, Any]) -> List[Armed]:
+        """The same sites where they are loaded: code that runs before paging, or identity-mapped, runs there.
+
+        info: `cprobe info`.
+        """
+        found = []
+        for each in armed:
+            for segment in info.get("segments", ()):
+                virtual, physical = int(segment["vaddr"], 0), int(segment["paddr"], 0)
+                if segment["type"] == PT_LOAD and virtual != physical and (
+                        virtual <= each.site.address < virtual + segment["filesz"]):
+                    site = replace(each.site, address=each.site.address - virtual + physical)
+                    found.append(Armed(each.rule, site))
+                    break
+        return found
+
+    def prepare(self, tsc_is_virtual: bool) -> None:
+        """Before the guest moves: the clock's frequency. tsc_is_virtual: the TSC counts virtual ns, as under icount.
+
+        Raises UserError.
+        """
+        if self.clock is not None:
+            if self.clock.tsc_hz is None:
+                self.clock.tsc_hz = 10 ** 9 if tsc_is_virtual else frequency.measure()
+                self.clock.check_hz(self.clock.tsc_hz)
+                say(f"  KVM clock: a TSC of {self.clock.tsc_hz / 1e6:.3f} MHz" + (
+                    "" if tsc_is_virtual else ", as measured"))
+            self.clockwork = Clockwork(self.clock)
+            for line in self.clock.cpuid():
+                self.cpuid.add(line)
+        # Not under icount: QEMU 7.2 with sleep=off never comes out of a step at the reset vector. Nor of a halted vCPU.
+        if self.cpuid and not tsc_is_virtual:
+            with contextlib.suppress(gdb.GdbError):
+                self._learn(ondemand.cpuid)
+
+    # In stop(): registers and memory may be read and written; the vCPU may be moved, not stepped.
+
+    def answer_now(self, site: Site) -> bool:
+        """At an instruction of ours: True if nothing is left to be done at a stop."""
+        if site.mnemonic == "cpuid" and self.cpuid.is_ready and self._plan() is None:
+            return True  # Most are of this kind: not a word more with the stub than need be.
+        kind = ask.instruction()
+        if kind is None or machine.register("cs") & 3:
+            return True  # Other code lies at this address now.
+        if kind == "cpuid":
+            return self._answer_cpuid_now(site)
+        index, vcpu = machine.register("rcx") & _MASK32, machine.current_vcpu()
+        if kind == "read":
+            return self._answer_read_now(site, index, vcpu)
+        if self.clockwork is not None and self.clockwork.owns(index):
+            return False
+        write = self.msrs.rule(index).write
+        if write in (None, FAULT):
+            return write is None
+        value = ask.value()
+        if write == KEEP:
+            self._kept[vcpu, index] = value
+        machine.set_register("rip", machine.register("rip") + 2)
+        self._told_msr(site, MsrAccess("write", index, value), str(write))
+        return True
+
+    def _plan(self) -> Optional[CpuidPlan]:
+        return self.cpuid.plan(machine.register("rax") & _MASK32, machine.register("rcx") & _MASK32)
+
+    def _answer_cpuid_now(self, site: Site) -> bool:
+        plan = self._plan() if self.cpuid.is_ready else None
+        if plan is None or plan.ask is not None:
+            return False
+        leaf, subleaf = machine.register("rax") & _MASK32, machine.register("rcx") & _MASK32
+        answer = plan.answer(leaf, subleaf, None)
+        self._set_answer(answer)
+        machine.set_register("rip", machine.register("rip") + 2)
+        self._told_cpuid(site, answer, None)
+        return True
+
+    def _answer_read_now(self, site: Site, index: int, vcpu: int) -> bool:
+        read = self.msrs.rule(index).read
+        if self.clockwork is not None and self.clockwork.owns(index):
+            value = self.clockwork.value(vcpu, index)
+        elif read == KEEP:
+            value = self._kept.get((vcpu, index), 0)
+        elif isinstance(read, Edit) and not read.leaves(64):
+            value = read.ones
+        else:
+            return read is None
+        self._set_value(value)
+        machine.set_register("rip", machine.register("rip") + 2)
+        self._told_msr(site, MsrAccess("read", index, value), "answered")
+        return True
+
+    @staticmethod
+    def _set_answer(answer: CpuidAnswer) -> None:
+        for name, value in (("rax", answer.eax), ("rbx", answer.ebx), ("rcx", answer.ecx), ("rdx", answer.edx)):
+            machine.set_register(name, value)
+
+    @staticmethod
+    def _set_value(value: int) -> None:
+        machine.set_register("rax", value & _MASK32)
+        machine.set_register("rdx", value >> 32)
+
+    # At a stop.
+
+    def step(self, site: Site) -> bool:
+        """Finish what `answer_now` could not; False if there is no such instruction here."""
+        kind = ask.instruction()
+        if kind == "cpuid":
+            self.step_cpuid(site, observed=False)
+        elif kind is not None:
+            self.step_msr(site, kind, observed=False)
+        return kind is not None
+
+    def step_cpuid(self, site: Site, observed: bool, asked: bool = False) -> None:
+        """Execute the cpuid that the vCPU stands at, as the guest is to see it.
+
+        observed: the event is wanted even if the answer is the processor's own. asked: the leaf was not the kernel's.
+        """
+        assert self.recorder is not None
+        if self.cpuid and not self.cpuid.is_ready:
+            self._learn(ask.cpuid_here)
+        leaf, subleaf = machine.register("rax") & _MASK32, machine.register("rcx") & _MASK32
+        plan = self.cpuid.plan(leaf, subleaf) if self.cpuid else None
+        caller = self.recorder.caller(site)
+        if plan is not None and plan.ask is not None and plan.ask != leaf:
+            machine.set_register("rax", plan.ask)
+        native = ask.step_cpuid()
+        if plan is None:
+            if observed:
+                self.recorder.cpuid(site, native, asked, caller=caller)
+            return
+        answer = plan.answer(leaf, subleaf, native if plan.ask is not None else None)
+        self._set_answer(answer)
+        if observed:
+            self.recorder.cpuid(site, answer, asked, native=native, caller=caller)
+        else:
+            self._told_cpuid(site, answer, native, caller)
+
+    def step_msr(self, site: Site, access: str, observed: bool) -> None:
+        """Execute the rdmsr or wrmsr that the vCPU stands at, as the guest is to see it; observed as in step_cpuid."""
+        assert self.recorder is not None
+        index, vcpu, value = machine.register("rcx") & _MASK32, machine.current_vcpu(), ask.value()
+        rule = self.msrs.rule(index)
+        caller = self.recorder.caller(site)
+        pc = machine.register("rip")
+        if self.clockwork is not None and self.clockwork.owns(index):
+            if access == "write":
+                self._write_clock(site, vcpu, index, value)
+                machine.set_register("rip", pc + 2)
+                return self._told_msr(site, MsrAccess("write", index, value), "taken by the KVM clock", caller)
+            self._answer_read_now(site, index, vcpu)
+            return None
+        if (rule.read if access == "read" else rule.write) == FAULT:
+            ask.fault()
+            written = value if access == "write" else 0
+            return self._told_msr(site, MsrAccess(access, index, written, True), FAULT, caller)
+        if access == "write" and rule.write is not None or access == "read" and (
+                rule.read == KEEP or isinstance(rule.read, Edit) and not rule.read.leaves(64)):
+            self.answer_now(site)
+            return None
+        done = ask.step_msr(access)
+        if isinstance(rule.read, Edit) and access == "read" and not done.faulted:
+            native, done = done, MsrAccess("read", index, rule.read.apply(done.value))
+            self._set_value(done.value)
+            return self._told_msr(site, done, f"the processor's is {native.value:#x}", caller, native)
+        if observed:
+            self.recorder.msr(site, done, caller=caller)
+        return None
+
+    def _learn(self, question: Callable[[int], CpuidAnswer]) -> None:
+        """The processor's own limits."""
+        limits = {}
+        for first in RANGES:
+            answer = question(first)
+            highest = highest_of(answer)
+            if first <= highest <= first + 0xffff and (first == 0 or answer.eax or answer.ebx):
+                limits[first] = highest
+        self.cpuid.learn(limits)
+        if self.clock is not None and not question(1).ecx & _HYPERVISOR:
+            self.cpuid.add(f"1: ecx |= {_HYPERVISOR:#x}")
+
+    def _write_clock(self, site: Site, vcpu: int, index: int, value: int) -> None:
+        assert self.clockwork is not None
+        size = PvclockTime.SIZE
+        there = {address: data for address in {value, value & ~1}
+                 for data in [machine.read_physical(address, size)] if data is not None}
+        writes = self.clockwork.write(vcpu, index, value, ask.rdtsc_here(), time.time_ns(), there)
+        self._put(site, writes)
+
+    def reading(self, site: Site) -> bool:
+        """In stop(), at a TSC read in the middle of a clock's reader: do what a fault does there. True: never again."""
+        if self.clockwork is None:
+            return True
+        self._put(site, self.clockwork.read(machine.current_vcpu()))
+        return self.clockwork.is_done
+
+    def _put(self, site: Site, writes: List[Write]) -> None:
+        """Write physical memory and read it back."""
+        assert self.recorder is not None
+        for address, data in writes:
+            before = machine.read_physical(address, len(data))
+            if before is None:
+                raise UserError(f"{site.label} registers physical {address:#x}, where no memory is, or this stub gives "
+                                "no access to it: the KVM clock needs QEMU's")
+            machine.write_physical(address, data)
+            after = machine.read_physical(address, len(data)) or b""
+            self.recorder.clock_written(site, address, before, after, data)
+
+    # What is said.
+
+    def _told_cpuid(self, site: Site, answer: CpuidAnswer, native: Optional[CpuidAnswer],
+                    caller: Optional[Dict[str, Any]] = None) -> None:
+        assert self.recorder is not None
+        self._answered[f"cpuid {answer.leaf:#x}"] += 1
+        self.recorder.overlaid_cpuid(site, answer, native, caller or self.recorder.caller(site))
+
+    def _told_msr(self, site: Site, access: MsrAccess, how: str, caller: Optional[Dict[str, Any]] = None,
+                  native: Optional[MsrAccess] = None) -> None:
+        assert self.recorder is not None
+        verb = "rdmsr" if access.access == "read" else "wrmsr"
+        self._answered[f"{verb} {msr.name_of(access.index) or hex(access.index)}"] += 1
+        self.recorder.overlaid_msr(site, access, how, native, caller or self.recorder.caller(site))
+
+    def summary(self) -> List[str]:
+        """What was answered how often, and what the kernel has never asked for."""
+        if not (self.wants_cpuid or self.msrs):
+            return []
+        lines = ["overlay: " + (", ".join(f"{what} {count}" for what, count in sorted(self._answered.items()))
+                                or "nothing of it was asked for")]
+        never = [line.split(":")[0] for line in self.cpuid.describe()
+                 if not self._answered[f"cpuid {line.split(':')[0].split('.')[0]}"]]
+        if never and self._answered:
+            lines.append("  never asked for: cpuid " + ", ".join(never))
+        if self.clockwork is not None:
+            there = [f"vCPU {vcpu} at physical {address:#x}"
+                     for vcpu, address in sorted(self.clockwork.registered.items())]
+            lines.append("KVM clock: " + (", ".join(there) or "no vCPU has registered"))
+        return lines
