@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -360,10 +359,15 @@ def test_a_scenario_that_injects_is_refused_in_a_replay(lab: Lab, replay: tuple[
     assert "start it without --rr replay:FILE" in said
 
 
+def test_an_overlay_is_refused_in_a_replay(lab: Lab, replay: tuple[str, ...]) -> None:
+    said = ran(lab, 'scenario.cpuid("0x40000000: eax = 0x40000010")', status=2, words=replay)
+    assert "rules cannot run, as it changes the guest: this guest replays a recording" in said, said
+
+
 def test_commands_that_write_are_refused_in_a_replay(lab: Lab, replay: tuple[str, ...]) -> None:
     """And it then goes on to its end."""
     with launcher(lab, *replay), gdb(lab) as debugger:
-        debugger.type(f"source {Path('watch.py')}")
+        debugger.type("source watch.py")
         before = debugger.type("info registers")
         for command in ("inject tsc_freq=1", "return", "skip", "cpuid 1", "wrmsr IA32_LSTAR 1", "rdtsc"):
             said = debugger.type(f"bootsonde {command}")
