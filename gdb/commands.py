@@ -11,7 +11,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 try:
-    from bootsonde.session import commands, printers, questions  # noqa: F401  (each defines what it is named for)
+    # Each defines what it is named for.
+    from bootsonde.session import commands, orders, printers, questions  # noqa: F401
 except ModuleNotFoundError as error:
     if error.name != "gdb":
         raise

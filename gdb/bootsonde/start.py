@@ -27,5 +27,5 @@ class Scenario(model_scenario.Scenario):
             headless.run(self, config)
         else:
             # All but interactive define GDB's commands and how it prints.
-            from bootsonde.session import commands, interactive, printers, questions  # noqa: F401
+            from bootsonde.session import commands, interactive, orders, printers, questions  # noqa: F401
             interactive.run(self, config)

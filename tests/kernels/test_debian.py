@@ -165,3 +165,30 @@ def test_a_stopped_vcpu_is_asked_and_the_boot_goes_on(lab: Lab, debian: Path) ->
         assert debugger.type("info registers") == before
         said = debugger.type("bootsonde go")
         assert f'passed: the console shows "{NO_ROOT}"' in said and "tsc_init 1" in said, said
+
+
+def test_who_writes_tsc_khz(lab: Lab, debian: Path) -> None:
+    """This kernel keeps no frame pointers: its callers are found by the calls in front of return addresses."""
+    run = boot(lab, "watch", "--kernel", debian / "vmlinux", "--set", "names=tsc_khz,boot_cpu_data.x86_model")
+    run.done.expect(0)
+    (event,) = [event for event in run.trace.of_kind("watch") if event["target"] == "tsc_khz"]
+    assert (event["function"], event["before"], event["after"]) == (
+        "determine_cpu_tsc_frequencies", "0x0", f"{2000000:#x}")
+    assert event["file"].endswith("arch/x86/kernel/tsc.c") and event["instruction"].startswith("mov %eax,")
+    certain = [each["function"].split("+")[0] for each in event["callers"] if not each.get("guess")]
+    assert certain == ["tsc_early_init", "setup_arch", "start_kernel"]
+    models = [event for event in run.trace.of_kind("watch") if event["target"] == "boot_cpu_data.x86_model"]
+    assert [event["function"] for event in models] == ["cpu_detect", "identify_cpu", "cpu_detect"]
+    assert [event["caller"]["function"].split("+")[0] for event in models] == [
+        "early_cpu_init", "identify_boot_cpu", "identify_cpu"]
+
+
+def test_who_counts_jiffies(lab: Lab, debian: Path) -> None:
+    """By an interrupt: its handlers are called through pointers, some of them."""
+    run = boot(lab, "watch", "--kernel", debian / "vmlinux", "--smp", "2", "--machine", "acpi=on", "--set",
+               "names=jiffies_64", "--set", "limit=3")
+    run.done.expect(0)
+    for event in run.trace.of_kind("watch"):
+        assert event["function"] == "do_timer"
+        assert int(event["after"], 16) == int(event["before"], 16) + 1
+        assert event["callers"][0]["function"].startswith("tick_")

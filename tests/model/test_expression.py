@@ -7,7 +7,7 @@ from typing import Optional
 import pytest
 
 from bootsonde.model.errors import UserError
-from bootsonde.model.expression import resolve
+from bootsonde.model.expression import Change, cast_change, resolve, with_change
 from bootsonde.model.place import Variable
 
 VARIABLES = {
@@ -40,3 +40,15 @@ def test_a_parameter_hides_a_variable_of_its_name() -> None:
 def test_what_cannot_be_had_is_named(expression: str, named: str) -> None:
     with pytest.raises(UserError, match=named):
         resolve(expression, {}, lookup)
+
+
+@pytest.mark.parametrize("name, change, wanted", [
+    ("tsc_freq", Change(0, 5), "((unsigned long)0x0) == 0 && ((unsigned long)0x5) > $rdi"),
+    ("smp_tsc", Change(None, 0xffffffff), "((signed int)0x0) == 0 && ((signed int)0xffffffff) > $rdi"),
+])
+def test_a_writes_values_have_the_variables_type(name: str, change: Change, wanted: str) -> None:
+    assert with_change(cast_change("$old == 0 && $new > $rdi", VARIABLES[name]), change) == wanted
+
+
+def test_elsewhere_old_and_new_are_gdbs_own() -> None:
+    assert with_change("$new == 1", None) == "$new == 1"

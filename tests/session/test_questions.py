@@ -168,30 +168,6 @@ def test_questions_are_events_of_the_trace(at_hit: Gdb, lab: Lab) -> None:
     assert (read["access"], read["msr"], read["value"]) == ("read", "0xc0000082", "0x77")
 
 
-# Injection by hand.
-
-
-def test_variables_are_injected_by_name_at_a_stop(at_hit: Gdb, lab: Lab) -> None:
-    said = at_hit.type("bootsonde inject tsc_freq=2000000000 bootverbose=$rax*0+1")
-    assert "injected tsc_freq = 0x77359400 (2000000000), was 0x0" in said and "injected bootverbose = 0x1" in said
-    assert re.search(r"^\$1 = 2000000000$", at_hit.type("p tsc_freq"), re.M)
-    at_hit.type("bootsonde detach")
-    events = [(event["function"], event["target"], event["after"]) for event in lab.trace("pvclock").of_kind("inject")]
-    assert events == [("tsc_init", "tsc_freq", "0x77359400"), ("tsc_init", "bootverbose", "0x1")]
-
-
-@pytest.mark.parametrize("words, said", [
-    ("", "usage: bootsonde inject NAME=VALUE..."), ("tsc_freq", "usage: bootsonde inject NAME=VALUE..."),
-    ("no_such=1", "this kernel has no variable no_such: cprobe symbol KERNEL '*no_such*' lists those like it"),
-    ("tsc_freq=5 no_such=1", "this kernel has no variable no_such"), ("tsc_freq=5 timeinfos=1", "timeinfos has "),
-    ("tsc_freq=nothing", "nothing is no value: No symbol"), ("timeinfos=1", "only 1, 2, 4 or 8 can be injected"),
-])
-def test_what_cannot_be_injected_is_said(at_hit: Gdb, words: str, said: str) -> None:
-    answer = at_hit.type(f"bootsonde inject {words}")
-    assert said in answer and "Traceback" not in answer, answer
-    assert re.search(r"^\$1 = 0$", at_hit.type("p tsc_freq"), re.M)
-
-
 # Other vCPUs.
 
 

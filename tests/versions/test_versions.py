@@ -64,6 +64,31 @@ def test_cpuid(lab: Lab, column: Column) -> None:
     assert 'vendor "TCGTCGTCGTCG": QEMU TCG' in done.out
 
 
+def test_watch(lab: Lab, column: Column) -> None:
+    """Set before paging. Only newer QEMUs have x2APIC under TCG."""
+    lab.run(lab.stock("watch"), "--append", "guest.i8254=1 hw.x2apic_enable=1", **column.environment).expect(0)
+    events = lab.trace("watch").of_kind("watch")
+    writers = [(event["target"], event["function"], event["callers"][0]["function"].split("+")[0]) for event in events]
+    x2apic = [("x2apic_mode", "native_lapic_enable_x2apic", "lapic_init")] if "10." in version(column.qemu) else []
+    assert writers == [
+        ("tsc_freq", "tsc_freq_8254", "probe_tsc_freq"), *x2apic, ("timecounter", "tc_init", "attimer_attach"),
+        ("tsc_freq", "tsc_freq_changed", "tsc_calibrate"), ("timecounter", "tc_init", "init_TSC_tc")]
+    assert [event["before"] for event in events if event["target"] == "tsc_freq"][0] == "0x0"
+
+
+def test_injection(lab: Lab, column: Column) -> None:
+    """Parts of registers and variables, physical memory, a skipped instruction."""
+    lab.environment.update(column.environment)
+    with launcher(lab), terminals.gdb(lab) as debugger:
+        debugger.type(f"source {lab.stock('pvclock')}")
+        debugger.type("set $rax = 0x1122334455667788")
+        debugger.type("set $place = (long)&tsc_freq - 0xffffffff80000000")
+        said = debugger.type("bootsonde inject $ah=0x5a timeinfos[1].tsc_shift=-1 phys:$place:8=77")
+        assert "injected rax = 0x1122334455665a88" in said and "tsc_shift = 0xff (-1)" in said, said
+        assert "= 77" in debugger.type("p tsc_freq")
+        assert "  skipped " in debugger.type("bootsonde skip")
+
+
 def test_four_vcpus(lab: Lab, column: Column) -> None:
     scenario = lab.scenario("smp", 'scenario.at(Functions("init_secondary"))',
                             'scenario.at(Check("TSC not initialized")).inject(tsc_freq=1000000000)',

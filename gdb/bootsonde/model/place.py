@@ -5,6 +5,7 @@ A place is a question to cprobe; it is pure data. A site is one answer: an addre
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
@@ -103,7 +104,21 @@ class Line:
         return self.where
 
 
-Place = Union[Functions, Check, Insn, Line]
+@dataclass(frozen=True)
+class Data:
+    """A kernel variable, or a part of one by its path; what is watched there is who writes it."""
+
+    name: str
+
+    def query(self) -> list[str]:
+        """As Functions.query; of the variable around the part."""
+        return ["symbol", re.split(r"[.\[]", self.name)[0]]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Place = Union[Functions, Check, Insn, Line, Data]
 
 
 @dataclass(frozen=True)
@@ -180,16 +195,21 @@ class Site:
 
 @dataclass(frozen=True)
 class Variable:
-    """A kernel variable: where it lives and how to read its bytes. `size` in bytes."""
+    """A kernel variable: where it lives and how to read its bytes. `size` in bytes.
+
+    encoding: cprobe's word for its type's kind: bool, char, signed, unsigned, float, enum, pointer, struct, union,
+    array.
+    """
 
     name: str
     address: int
     size: int
     type: Optional[str] = None
     signed: bool = False
+    encoding: Optional[str] = None
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Variable:
         """From one line of `cprobe symbol --format json`."""
         return cls(record["name"], int(record["address"], 0), record.get("size", 0), record.get("type"),
-                   record.get("encoding") == "signed")
+                   record.get("encoding") == "signed", record.get("encoding"))

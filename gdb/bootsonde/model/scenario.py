@@ -16,13 +16,13 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Optional, TypeVar
 
 from bootsonde.model.cpuid_overlay import CpuidOverlay
 from bootsonde.model.errors import UserError
 from bootsonde.model.kvmclock import KvmClock
 from bootsonde.model.msr_overlay import MsrOverlay
-from bootsonde.model.place import Place
+from bootsonde.model.place import Data, Place
 
 Value = TypeVar("Value", bool, int, str)
 
@@ -32,6 +32,18 @@ SET_VARIABLE = "BOOTSONDE_SET"
 #: What $BOOTSONDE_SET or `bootsonde set` gave, for the next scenario that is loaded.
 overrides: Dict[str, str] = dict(
     word.split("=", 1) for word in shlex.split(os.environ.get(SET_VARIABLE, "")) if "=" in word)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`size` bytes at an address, virtual as the vCPU maps it, or physical."""
+
+    address: int
+    size: int
+    physical: bool = False
+
+    def __str__(self) -> str:
+        return f"{'phys' if self.physical else 'mem'}:{self.address:#x}:{self.size}"
 
 
 @dataclass
@@ -56,21 +68,36 @@ class Rule:
     note: str = ""
     variables: Dict[str, int] = field(default_factory=dict)
     registers: Dict[str, int] = field(default_factory=dict)
+    memory: Dict[Memory, int] = field(default_factory=dict)
     return_value: Optional[int] = None
+    skipped: Optional[int] = None
     cpuid_leaf: Optional[int] = None
     watches_cpuid: bool = False
     watches_msr: bool = False
     overlays: str = ""
     outcome: Optional[str] = None
 
-    def inject(self, **variables: int) -> Rule:
-        """Write these kernel variables, by name, in their own size."""
-        self.variables.update(variables)
+    def inject(self, parts: Optional[Mapping[str, int]] = None, **variables: int) -> Rule:
+        """Write these kernel variables, by name, in their own size; a value that does not fit is refused at the start.
+
+        parts: by path, as in inject({"timeinfos[0].tsc_shift": -1}).
+        """
+        self.variables.update(parts or {}, **variables)
         return self
 
     def set_registers(self, **registers: int) -> Rule:
-        """Write these registers of the vCPU that hit; a 32-bit name such as eax clears the upper half, as x86 does."""
+        """Write these registers of the vCPU that hit, or parts of them, as x86 does: eax clears rax's upper half."""
         self.registers.update(registers)
+        return self
+
+    def set_memory(self, address: int, value: int, size: int = 8, physical: bool = False) -> Rule:
+        """Write 1, 2, 4 or 8 bytes of memory, little-endian. The run ends where the address is not mapped."""
+        self.memory[Memory(address, size, physical)] = value
+        return self
+
+    def skips(self, count: int = 1) -> Rule:
+        """The vCPU is moved past the place's instruction, such as a call, and the `count` - 1 behind it."""
+        self.skipped = count
         return self
 
     def returns(self, value: int = 0) -> Rule:
@@ -102,6 +129,12 @@ class Rule:
         """A hit ends the run as failed."""
         self.outcome = "failed"
         return self
+
+    @property
+    def changes(self) -> bool:
+        """Whether a hit changes the guest."""
+        return bool(self.variables or self.registers or self.memory or self.overlays) or \
+            self.skipped is not None or self.return_value is not None or self.cpuid_leaf is not None
 
     @property
     def needs_stop(self) -> bool:
@@ -159,6 +192,16 @@ class Scenario:
         rule = Rule(place, otherwise, if_, vcpu, skip, limit, optional, unless, stops, name, note)
         self.rules.append(rule)
         return rule
+
+    def watch(self, name: str, *, if_: Optional[str] = None, vcpu: Optional[int] = None, skip: int = 0,
+              limit: Optional[int] = None, optional: bool = False, stops: bool = True, note: str = "") -> Rule:
+        """Add a rule whose hits are writes that change a kernel variable, or a part of one by its path.
+
+        Each is recorded with the instruction that wrote, who called it, the old value and the new one; `if_` may use
+        those as $old and $new. A write through another address of the same memory, as before paging, is not seen.
+        """
+        return self.at(Data(name), if_=if_, vcpu=vcpu, skip=skip, limit=limit, optional=optional, stops=stops,
+                       name=f"writes of {name}", note=note)
 
     def cpuid(self, *leaves: str) -> None:
         """Answer the kernel's cpuid instructions: "0x40000000: eax = 0x40000010, vendor = KVMKVMKVM",

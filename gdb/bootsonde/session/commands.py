@@ -7,11 +7,10 @@ import shlex
 import gdb
 
 from bootsonde.model import scenario as model_scenario
-from bootsonde.model.breakspec import parse_break
+from bootsonde.model.breakspec import parse_break, parse_watch
 from bootsonde.model.errors import UserError
 from bootsonde.session import interactive
 from bootsonde.session.recorder import say
-from bootsonde.session.values import number
 
 
 class Prefix(gdb.Command):
@@ -60,24 +59,21 @@ class Break(gdb.Command):
         interactive.add_break(rule)
 
 
-class Inject(gdb.Command):
-    """Write kernel variables at this stop, as events of the trace: bootsonde inject NAME=VALUE...
+class Watch(gdb.Command):
+    """Record who writes a kernel variable: bootsonde watch NAME [vcpu N] [skip N] [limit N] [if EXPRESSION]
 
-    A variable is found in the kernel's file, whether GDB has read its symbols or not, and written in its own size."""
+    NAME may be a part of a variable, as in timeinfos[0].flags. EXPRESSION may use $old and $new besides what that of
+    `bootsonde break` may. It is a hardware watchpoint, and sees every write that changes the value; not one that writes
+    the same again, nor one through another address of the same memory, as before paging is on."""
 
     def __init__(self) -> None:
-        super().__init__("bootsonde inject", gdb.COMMAND_DATA)
+        super().__init__("bootsonde watch", gdb.COMMAND_BREAKPOINTS, gdb.COMPLETE_SYMBOL)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        """bootsonde inject NAME=VALUE..."""
+        """bootsonde watch NAME ..."""
         with interactive.user_errors():
-            session = interactive.current()
-            if session.verdict is not None:
-                raise UserError("this run has ended: source a scenario for a new one")
-            wanted = [word.partition("=") for word in argument.split()]
-            if not wanted or not all(name and value for name, _, value in wanted):
-                raise UserError("usage: bootsonde inject NAME=VALUE...")
-            session.inject_now({name: number(value, 64, "value") for name, _, value in wanted})
+            rule = parse_watch(argument)
+        interactive.add_break(rule)
 
 
 class Overlay(gdb.Command):
@@ -180,5 +176,5 @@ class SymbolsAtPrompt(gdb.Parameter):
         self.value = "auto"
 
 
-for _command in (Prefix, Go, Summary, Break, Inject, Overlay, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
+for _command in (Prefix, Go, Summary, Break, Watch, Overlay, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
     _command()

@@ -17,6 +17,7 @@ from bootsonde.model.outcome import Outcome, Verdict
 from bootsonde.model.scenario import Rule, Scenario
 from bootsonde.session import machine, symbols
 from bootsonde.session.connection import Connection
+from bootsonde.session.guard import check_writable
 from bootsonde.session.recorder import say
 from bootsonde.session.session import Session
 
@@ -44,6 +45,15 @@ def current() -> Session:
     if _session is None or not _session.started:
         raise gdb.GdbError("bootsonde: no scenario is loaded: source scenarios/pvclock.py")
     return _session
+
+
+def changing(what: str) -> Session:
+    """The session, for commands that change the guest. Raises UserError or gdb.GdbError if `what` cannot be done."""
+    session = current()
+    if session.verdict is not None:
+        raise UserError("this run has ended: source a scenario for a new one")
+    check_writable(what)
+    return session
 
 
 def running() -> Optional[Session]:
@@ -155,11 +165,12 @@ def report(session: Session, full: bool) -> None:
 
 
 def add_break(rule: Rule) -> None:
-    """`bootsonde break`."""
+    """`bootsonde break` and `bootsonde watch`."""
     with user_errors():
         planned = current().add_rule(rule)
     for armed in planned.armed:
-        say(f"  {armed.site.address:#x} {armed.site.label} {armed.site.where}")
+        where = "" if armed.site.file is None else f" {armed.site.where}"
+        say(f"  {armed.site.address:#x} {armed.site.label}{where}")
 
 
 def detach() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator, List, Optional, Tuple
+import re
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import gdb
 
 from bootsonde.model.errors import UserError
+from bootsonde.model.registers import register_named
 
 _MASK64 = (1 << 64) - 1
-#: 32-bit names whose writing clears the upper half of the 64-bit register, as the processor does.
-_WIDE = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")}
-_WIDE.update({f"r{number}d": f"r{number}" for number in range(8, 16)})
+#: What GDB's disassembler says of an operand: the address that it comes to, and the name there.
+_ADDED = re.compile(r"\s+#.*|\s+<[^>]*>")
 
 
 @contextlib.contextmanager
@@ -58,20 +59,32 @@ def current_vcpu() -> int:
     return 0 if thread is None else vcpu_of(thread)
 
 
+@contextlib.contextmanager
+def innermost_frame() -> Iterator[None]:
+    """Registers are those of the vCPU itself, wherever `up` has led the user."""
+    level = gdb.selected_frame().level()
+    gdb.newest_frame().select()
+    try:
+        yield
+    finally:
+        if level:
+            gdb.execute(f"frame {level}", to_string=True)
+
+
 def register(name: str) -> int:
     """A register of the selected vCPU as an unsigned number."""
     return int(gdb.newest_frame().read_register(name)) & _MASK64
 
 
 def set_register(name: str, value: int) -> Tuple[str, int, int]:
-    """Write a register and read it back: (the register that was written, before, after)."""
-    wide = _WIDE.get(name, name)
-    try:
-        before = register(wide)
-    except ValueError:
-        raise UserError(f"{name} is no register of this guest") from None
-    gdb.execute(f"set ${wide} = {value & (0xffffffff if wide != name else _MASK64):#x}", to_string=True)
-    return wide, before, register(wide)
+    """Write a register or a part of one and read it back: (the whole register that was written, before, after).
+
+    Raises UserError if there is none of that name.
+    """
+    part = register_named(name)
+    before = register(part.whole)
+    gdb.execute(f"set ${part.whole} = {part.written(before, value):#x}", to_string=True)
+    return part.whole, before, register(part.whole)
 
 
 def read(address: int, size: int) -> bytes:
@@ -103,29 +116,45 @@ def read_string(address: int, limit: int = 128) -> Optional[str]:
     return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def read_physical(address: int, size: int) -> Optional[bytes]:
-    """Physical memory, through QEMU's own packet; None where the stub is not QEMU's or nothing is there."""
+@contextlib.contextmanager
+def _physical() -> Iterator[bool]:
+    """Addresses are physical for a while, by QEMU's own packet; False where the stub is not QEMU's."""
     if "OK" not in str(gdb.execute("maintenance packet Qqemu.PhyMemMode:1", to_string=True)):
-        return None
+        yield False
+        return
     try:
-        return read(address, size)
-    except gdb.MemoryError:
-        return None
+        yield True
     finally:
         gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
+
+
+def read_physical(address: int, size: int) -> Optional[bytes]:
+    """Physical memory; None where the stub is not QEMU's or nothing is there."""
+    with _physical() as physical:
+        try:
+            return read(address, size) if physical else None
+        except gdb.MemoryError:
+            return None
 
 
 def write_physical(address: int, data: bytes) -> bool:
-    """Physical memory, through QEMU's own packet; False where the stub is not QEMU's or nothing is there."""
-    if "OK" not in str(gdb.execute("maintenance packet Qqemu.PhyMemMode:1", to_string=True)):
-        return False
-    try:
-        write(address, data)
-        return True
-    except gdb.MemoryError:
-        return False
-    finally:
-        gdb.execute("maintenance packet Qqemu.PhyMemMode:0", to_string=True)
+    """Physical memory; False where the stub is not QEMU's or nothing is there."""
+    with _physical() as physical:
+        try:
+            if physical:
+                write(address, data)
+            return physical
+        except gdb.MemoryError:
+            return False
+
+
+def instructions(first: int, last: int) -> List[Tuple[int, str, int]]:
+    """(address, text, length) of each 64-bit instruction that begins from `first` to `last`. Raises gdb.MemoryError.
+
+    The text is without the names that GDB adds where it has read symbols: the same with and without.
+    """
+    found: List[Dict[str, Any]] = list(gdb.selected_inferior().architecture().disassemble(first, last))
+    return [(each["addr"] & _MASK64, " ".join(_ADDED.sub("", each["asm"]).split()), each["length"]) for each in found]
 
 
 def is_64_bit() -> bool:

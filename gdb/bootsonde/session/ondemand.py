@@ -15,7 +15,9 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import gdb
 
 from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.errors import UserError
 from bootsonde.session import machine
+from bootsonde.session.guard import check_writable
 from bootsonde.session.points import Point, muted
 
 _JUMP_TO_ITSELF = b"\xeb\xfe"
@@ -95,18 +97,6 @@ def _without_breakpoints() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _innermost_frame() -> Iterator[None]:
-    """Registers are those of the vCPU itself, wherever `up` has led the user."""
-    level = gdb.selected_frame().level()
-    gdb.newest_frame().select()
-    try:
-        yield
-    finally:
-        if level:
-            gdb.execute(f"frame {level}", to_string=True)
-
-
-@contextlib.contextmanager
 def _vcpu(number: Optional[int]) -> Iterator[int]:
     """Select a vCPU for a while; None: the one that is selected."""
     if not machine.connected():
@@ -179,7 +169,7 @@ def execute(name: str, code: bytes, inputs: Dict[str, int], outputs: Sequence[st
     inputs: registers to set before. privileged: it faults outside of CPL 0. Raises Unanswered or its kind Fault, or
     another gdb.GdbError, with the remedy.
     """
-    with _vcpu(vcpu) as number, _innermost_frame():
+    with _vcpu(vcpu) as number, machine.innermost_frame():
         mode = _mode(number)
         if mode.is_halted:
             raise Unanswered(f"bootsonde: vCPU {number} is halted and executes nothing until an interrupt or its "
@@ -187,6 +177,10 @@ def execute(name: str, code: bytes, inputs: Dict[str, int], outputs: Sequence[st
         if privileged and mode.privilege:
             raise Unanswered(f"bootsonde: vCPU {number} runs a user program (CPL {mode.privilege}), where {name} "
                              "faults: stop it in the kernel")
+        try:
+            check_writable(f"{name} is not executed")
+        except UserError as error:
+            raise gdb.GdbError(f"bootsonde: {error}") from None
         with uninterrupted(), _without_breakpoints():
             place, registers, memory = _save(mode, code)
             values: Optional[Dict[str, int]] = None

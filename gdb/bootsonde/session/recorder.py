@@ -10,18 +10,17 @@ import gdb
 
 from bootsonde.model.console import printable
 from bootsonde.model.cpuid import CpuidAnswer
+from bootsonde.model.expression import Change
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.place import Argument, Site
 from bootsonde.model.pvclock import PvclockTime, WallClock
 from bootsonde.model.trace import TraceWriter
 from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
-
-
-#: Words of the stack in which the address of a function's caller is looked for.
-CALLER_SLOTS = 64
-#: Stands for the target of a call through a register or memory.
-INDIRECT = -1
+from bootsonde.session.callers import Callers
+from bootsonde.session.inject import Injected
+from bootsonde.session.moving import Skipped
+from bootsonde.session.watch import Writer
 
 #: Where lines for the user go. Headless, the host passes a descriptor of its own, apart from GDB's chatter.
 _output = 1
@@ -69,38 +68,24 @@ def _shown(arguments: List[Dict[str, Any]]) -> str:
     return ", ".join(shown)
 
 
-def _call_target(address: int) -> Optional[int]:
-    """What the call that ends at an address calls: a function's address, INDIRECT, or None if there is no call."""
-    try:
-        code = machine.read(address - 7, 7)
-    except gdb.MemoryError:
-        return None
-    if code[2] == 0xe8:
-        return (address + int.from_bytes(code[3:], "little", signed=True)) & (1 << 64) - 1
-    # FF /2 with a register, [register], [register + 8 bits], [rip + 32 bits] or [32 bits].
-    for length, low, high in ((2, 0xd0, 0xd7), (2, 0x10, 0x17), (3, 0x50, 0x57), (6, 0x15, 0x15), (7, 0x14, 0x14)):
-        if code[7 - length] == 0xff and low <= code[8 - length] <= high:
-            return INDIRECT
-    return None
-
-
 def _registers(answer: CpuidAnswer) -> Dict[str, str]:
     return {name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")}
 
 
 def _by(caller: Optional[Dict[str, Any]]) -> str:
-    return f"  <- {caller['function']}" if caller else ""
+    return f"  <- {caller['function']}{'?' if caller.get('guess') else ''}" if caller else ""
 
 
 class Recorder:
     """Owns the trace's writer. Times are ns since the first continue, 0 before."""
 
-    def __init__(self, symbolizer: Symbolizer, trace: Optional[str], header: Mapping[str, Any], echo: bool) -> None:
+    def __init__(self, symbolizer: Symbolizer, callers: Callers, trace: Optional[str], header: Mapping[str, Any],
+                 echo: bool) -> None:
         """trace: the file to write, or None. echo: say the console's lines too. Raises OSError if it cannot be made."""
         self._symbolizer = symbolizer
+        self._callers = callers
         self._echo = echo
         self._start: Optional[int] = None
-        self._called_from: Dict[int, Optional[int]] = {}
         self._said: Set[Tuple[Any, ...]] = set()
         self.writer: Optional[TraceWriter] = None
         if trace is not None:
@@ -132,40 +117,20 @@ class Recorder:
         """Who called the function that the selected vCPU is in.
 
         At a function's first instruction the return address lies on top of the stack; an inlined copy's caller is the
-        function around it. Elsewhere, as at a cpuid in the middle of a helper, it is looked for further up: the first
-        address that stands behind a call of this very function. None: not found.
+        function around it. Elsewhere, as at a cpuid in the middle of a helper, it is looked for further up. None: not
+        found.
         """
         if site.kind == "inlined":
             return {"function": site.outer} if site.outer else None
-        if site.kind == "check" or site.kind == "line":
+        if site.kind in ("check", "line"):
             return None
-        here = self._symbolizer.look_up(machine.register("rip"))
-        start = machine.register("rip") - int(here.get("offset", 0))
-        try:
-            if site.kind == "function" or start == machine.register("rip"):
-                return self._described(machine.read_number(machine.register("rsp"), 8))
-            return self._found_caller(start) if here.get("name") else None
-        except gdb.MemoryError:
-            return None
-
-    def _found_caller(self, function: int) -> Optional[Dict[str, Any]]:
-        stack = machine.register("rsp")
-        for place in range(stack, stack + 8 * CALLER_SLOTS, 8):
-            address = machine.read_number(place, 8)
-            if address >> 47 not in (0, 0x1ffff) or address < 0x1000:
-                continue
-            if address not in self._called_from:
-                self._called_from[address] = _call_target(address)
-            target = self._called_from[address]
-            if target is not None and target in (function, INDIRECT) and self._symbolizer.look_up(address).get("name"):
-                return self._described(address)
-        return None
-
-    def _described(self, address: int) -> Dict[str, Any]:
-        # The byte before: a call that does not return may be the last instruction of its function.
-        found = self._symbolizer.look_up(address - 1)
-        return {"address": f"{address:#x}", "function": self._symbolizer.describe(address - 1, shown=address),
-                **{key: found[key] for key in ("file", "line") if found.get(key)}}
+        pc = machine.register("rip")
+        if site.kind == "function" or self._callers.starts_at(pc) == pc:
+            try:
+                return self._callers.described(machine.read_number(machine.register("rsp"), 8))
+            except gdb.MemoryError:
+                return None
+        return next(iter(self._callers.of(pc, depth=1)), None) if self._callers.starts_at(pc) is not None else None
 
     def hit(self, site: Site, kind: str = "hit") -> None:
         """The selected vCPU has reached a site."""
@@ -177,22 +142,57 @@ class Recorder:
         text = f"{site.label}({_shown(args)})" if site.kind in ("function", "inlined") else site.label
         self._line(vcpu, f"{text}  {site.where}{_by(caller)}")
 
-    def injected(self, function: str, target: str, before: int, after: int, wanted: int, address: Optional[int] = None
-                 ) -> None:
-        """A variable or register was written and read back."""
+    def injected(self, function: str, done: Injected) -> None:
+        """A variable, a register or memory was written and read back."""
         vcpu = machine.current_vcpu()
-        self.event("inject", vcpu, function=function, target=target, before=f"{before:#x}", after=f"{after:#x}",
-                   address=None if address is None else f"{address:#x}")
-        kept = "" if after == wanted else f"; the guest kept {after:#x}"
-        self._line(vcpu, f"  injected {target} = {wanted:#x} ({wanted}), was {before:#x}{kept}")
+        self.event("inject", vcpu, function=function, target=done.target, before=f"{done.before:#x}",
+                   after=f"{done.after:#x}", address=None if done.address is None else f"{done.address:#x}",
+                   physical=done.physical or None)
+        kept = "" if done.after == done.wanted else f"; the guest kept {done.after:#x}"
+        shown = done.value if done.value < 0 else done.wanted
+        self._line(vcpu, f"  injected {done.target} = {done.wanted:#x} ({shown}), was {done.before:#x}{kept}")
 
-    def returned(self, site: Site, before: int, after: int, address: int) -> None:
+    def returned(self, function: str, before: int, after: int, address: int) -> None:
         """A function was not run: it returned at once, to this address."""
         vcpu = machine.current_vcpu()
         to = self._symbolizer.describe(address)
-        self.event("inject", vcpu, function=site.name, target="rax", before=f"{before:#x}", after=f"{after:#x}",
+        self.event("inject", vcpu, function=function, target="rax", before=f"{before:#x}", after=f"{after:#x}",
                    returned=f"{address:#x}")
         self._line(vcpu, f"  returned {after:#x} ({after}) at once, to {to}")
+
+    def skipped(self, function: str, skipped: Skipped) -> None:
+        """Instructions were not executed: the vCPU was moved past them."""
+        vcpu = machine.current_vcpu()
+        self.event("inject", vcpu, function=function, target="rip", before=f"{skipped.before:#x}",
+                   after=f"{skipped.after:#x}", skipped=skipped.instructions)
+        self._line(vcpu, f"  skipped {'; '.join(skipped.instructions)}; now at "
+                         f"{self._symbolizer.describe(skipped.after)}")
+
+    def _meaning(self, value: int) -> str:
+        """A number for a person: a pointer with what it points to, others also in decimal."""
+        if value >> 63:
+            known = self._symbolizer.look_up(value)
+            return f"{value:#x}" + (f" ({self._symbolizer.describe(value)})" if known.get("name", "?") != "?" else "")
+        return f"{value:#x} ({value})" if value > 9 else str(value)
+
+    def written(self, site: Site, change: Change, writer: Writer) -> None:
+        """The guest has changed a variable that is watched."""
+        vcpu = machine.current_vcpu()
+        place = self._symbolizer.look_up(writer.address)
+        function = self._symbolizer.describe(writer.address)
+        was = "unknown" if change.old is None else self._meaning(change.old)
+        callers = writer.callers
+        self.event("watch", vcpu, function=place.get("name") or function, address=f"{writer.address:#x}",
+                   file=place.get("file"), line=place.get("line"), target=site.name, data=f"{site.address:#x}",
+                   before=None if change.old is None else f"{change.old:#x}", after=f"{change.new:#x}",
+                   instruction=writer.text,
+                   caller=callers[0] if callers else None, callers=callers or None)
+        where = f"  {place['file'].rsplit('/', 1)[-1]}:{place.get('line')}" if place.get("file") else ""
+        self._line(vcpu, f"{site.name} = {self._meaning(change.new)}, was {was}: {function}{where}"
+                         + (f"  {writer.text}" if writer.text else ""))
+        if callers:
+            self._line(vcpu, "  <- " + " <- ".join(each["function"] + ("?" if each.get("guess") else "")
+                                                   for each in callers))
 
     def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool = False, native: Optional[CpuidAnswer] = None,
               caller: Optional[Dict[str, Any]] = None) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, List, Mapping, Optional
+from typing import Any, List, Optional, Union
 
 import gdb
 
@@ -14,25 +14,24 @@ from bootsonde.model.config import SessionConfig
 from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, PANIC_FUNCTIONS, Outcome, Verdict, VcpuPlace, guest_exit
-from bootsonde.model.place import Functions, Site, Variable
+from bootsonde.model.expression import Change
+from bootsonde.model.place import Functions, Site
 from bootsonde.model.scenario import Rule, Scenario
 from bootsonde.model.summary import summary
 from bootsonde.probe import Probe, Symbolizer
-from bootsonde.session import ask, machine
+from bootsonde.session import ask, inject, machine, moving
+from bootsonde.session.callers import Callers
 from bootsonde.session.connection import Connection, check_identity
+from bootsonde.session.guard import check_writable
 from bootsonde.session.overlay import Overlay
 from bootsonde.session.plan import Planned, Planner
 from bootsonde.session.points import Armed, Point, Points
 from bootsonde.session.recorder import Recorder, say
+from bootsonde.session.watch import Watchpoint, Writers, value_in_memory
 from bootsonde.session.watchdog import Watchdog
 
 #: How long the host may take to tell how QEMU ended, seconds.
 EXIT_FILE_S = 3.0
-
-
-def _check_size(variable: Variable) -> None:
-    if variable.size not in (1, 2, 4, 8):
-        raise UserError(f"{variable.name} has {variable.size} bytes: only 1, 2, 4 or 8 can be injected")
 
 
 class Session:
@@ -47,13 +46,13 @@ class Session:
         self.scenario: Optional[Scenario] = None
         self.verdict: Optional[Verdict] = None
         self.planned: List[Planned] = []
-        self.points = Points(self._on_hit)
+        self.points = Points(self._on_hit, self._watchpoint)
         self.planner = Planner(Probe(config.cprobe, config.symbols))
         self.symbolizer = Symbolizer(config.cprobe, config.symbols)
         self._recorder: Optional[Recorder] = None
         self._watchdog: Optional[Watchdog] = None
         self._pending: List[Armed] = []
-        self._spent: List[Point] = []
+        self._spent: List[Union[Point, Watchpoint]] = []
         self._failure: Optional[BaseException] = None
         self._identified = False
         self._stop_at_hit = False
@@ -90,9 +89,14 @@ class Session:
         info["file"] = self.config.symbols
         self._info = info
         self._identified = check_identity(info)
+        callers = Callers(self.symbolizer, info)
+        self.writers = Writers(callers)
         tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
         self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock)
-        self.planned, remarks = self.planner.plan([*scenario.rules, *self.overlay.rules(), tripwire])
+        rules = [*scenario.rules, *self.overlay.rules()]
+        if any(rule.changes for rule in rules):
+            check_writable(f"{scenario.name} cannot run, as it changes the guest")
+        self.planned, remarks = self.planner.plan([*rules, tripwire])
         self._narrow_overlays(self.planned)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
@@ -102,7 +106,8 @@ class Session:
             f"build-id {(info.get('build_id') or 'none')[:12]}")
         for planned in self.planned[:-1]:
             if planned.armed:
-                say(f"  {len(planned.armed):3} breakpoints: {planned.title}"
+                kind = "watchpoints" if planned.armed[0].site.kind == "object" else "breakpoints"
+                say(f"  {len(planned.armed):3} {kind}: {planned.title}"
                     + (f", {planned.rule.note}" if planned.rule.note else ""))
         for remark in remarks:
             say(f"  note: {remark}")
@@ -110,7 +115,7 @@ class Session:
         self.overlay.prepare("-icount" in arguments)
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
-            self._recorder = Recorder(self.symbolizer, self.config.trace, {
+            self._recorder = Recorder(self.symbolizer, callers, self.config.trace, {
                 **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host"},
                 self.config.echo_console)
         except OSError as error:
@@ -121,8 +126,12 @@ class Session:
                                   os.getppid() if self.config.headless else None)
         if self._watchdog.began_late:
             say("  note: this guest has run already; start it again to see its boot from the first instruction")
-        self.points.add([armed for planned in self.planned for armed in planned.armed
-                         if planned.rule.outcome != "panic" or armed.site.kind == "function"])
+        try:
+            self.points.add([armed for planned in self.planned for armed in planned.armed
+                             if planned.rule.outcome != "panic" or armed.site.kind == "function"])
+        except UserError:
+            self.points.clear()
+            raise
 
     def _narrow_overlays(self, planned: List[Planned]) -> None:
         """Only the sites where the overlay may have to act, in both places where their code may run."""
@@ -153,9 +162,12 @@ class Session:
         self.planned.insert(-1, planned)
         return planned
 
+    def _watchpoint(self, site: Site) -> Watchpoint:
+        return Watchpoint(site, self._on_hit, value_in_memory(site, self._info, self._identified))
+
     # In stop(): no resuming, no stepping, no changing of breakpoints; read, write, and say whether to stop.
 
-    def _on_hit(self, point: Point) -> bool:
+    def _on_hit(self, point: Union[Point, Watchpoint]) -> bool:
         try:
             stop = self._reached(point)
         except (Exception, KeyboardInterrupt) as error:  # GDB would swallow it. run() raises it.
@@ -164,26 +176,27 @@ class Session:
         self._own_stop |= stop
         return stop
 
-    def _reached(self, point: Point) -> bool:
+    def _reached(self, point: Union[Point, Watchpoint]) -> bool:
         if self.verdict is not None:
             return False  # The run has ended; a person may `continue` without recording.
         self._take_console()
         if not self._identified:
             check_identity(self._info, virtual=True)
             self._identified = True
+        change = point.take_change() if isinstance(point, Watchpoint) else None
         seen: List[Site] = []
         waiting = len(self._pending)
         for armed in point.armed:
-            if armed.rule.overlays or not armed.counts():
+            if armed.rule.overlays or (isinstance(point, Watchpoint) and change is None) or not armed.counts(change):
                 continue
             self._hit |= armed.rule.stops
             if armed.rule.outcome == "panic":
                 self._panicked(armed.site)
             elif armed.site not in seen:
-                self.recorder.hit(armed.site)
+                self._record(armed.site, point, change)
             seen.append(armed.site)
             self._inject(armed)
-            self._return(armed, point)
+            self._move(armed)
             if armed.rule.needs_stop:
                 self._pending.append(armed)
             if armed.rule.outcome in ("passed", "failed"):
@@ -201,7 +214,7 @@ class Session:
         stop |= self.watchdog.poll() is not None or self.watchdog.interrupted
         return stop or self.recorder.failed is not None
 
-    def _overlay(self, point: Point, waiting: int) -> None:
+    def _overlay(self, point: Union[Point, Watchpoint], waiting: int) -> None:
         """Answer in the processor's place, or have it done at a stop; not where one is due at this instruction anyhow,
         or where the vCPU has been moved away."""
         for armed in point.armed:
@@ -221,47 +234,66 @@ class Session:
             f"the guest called {site.name}"
         self.watchdog.panicked(reason, message)
 
+    def _record(self, site: Site, point: Union[Point, Watchpoint], change: Optional[Change]) -> None:
+        if isinstance(point, Watchpoint) and change is not None:
+            self.recorder.written(site, change, self.writers.find(point))
+        else:
+            self.recorder.hit(site)
+
     def _inject(self, armed: Armed) -> None:
-        for name, value in armed.rule.variables.items():
+        rule, writes = armed.rule, []
+        for name, value in rule.variables.items():
             variable = self.planner.variable(name)
             assert variable is not None
-            self._write(armed.site.name, variable, value)
-        for name, value in armed.rule.registers.items():
-            written, before, after = machine.set_register(name, value)
-            self.recorder.injected(armed.site.name, written, before, after, value)
+            writes.append(inject.to_variable(variable, value))
+        writes += [inject.to_memory(memory, value) for memory, value in rule.memory.items()]
+        writes += [inject.to_register(name, value) for name, value in rule.registers.items()]
+        if writes:
+            self.perform(writes, armed.site.name)
 
-    def _write(self, function: str, variable: Variable, value: int) -> None:
-        _check_size(variable)
-        before = machine.read_number(variable.address, variable.size)
-        wanted = value & ((1 << 8 * variable.size) - 1)
-        machine.write(variable.address, wanted.to_bytes(variable.size, "little"))
-        after = machine.read_number(variable.address, variable.size)
-        self.recorder.injected(function, variable.name, before, after, wanted, variable.address)
+    def perform(self, writes: List[inject.Write], function: Optional[str] = None) -> None:
+        """Do all of these writes on the selected vCPU, or none, and record them. Raises UserError.
 
-    def inject_now(self, values: Mapping[str, int]) -> None:
-        """Write kernel variables at this stop: all of them, or none. Raises UserError."""
-        found = {name: self.planner.variable(name) for name in values}
-        for name, variable in found.items():
-            if variable is None:
-                raise UserError(f"this kernel has no variable {name}: cprobe symbol KERNEL '*{name}*' lists those like "
-                                "it")
-            _check_size(variable)
-            try:
-                machine.read(variable.address, variable.size)
-            except gdb.MemoryError:
-                raise UserError(f"{name} is at {variable.address:#x}, which is not mapped at this stop: inject it "
-                                "later, in 64-bit code") from None
-        for name, variable in found.items():
-            if variable is not None:
-                self._write(self.symbolizer.describe(machine.register("rip")), variable, values[name])
+        function: where the vCPU stands, if the caller knows better.
+        """
+        where = self.symbolizer.describe(machine.register("rip")) if function is None else function
+        for injected in inject.perform(writes):
+            self.recorder.injected(where, injected)
+        self.points.settle()
 
-    def _return(self, armed: Armed, point: Point) -> None:
-        value = armed.rule.return_value
-        # Another rule of this place may have returned already.
-        if value is None or armed.site.kind != "function" or machine.register("rip") != point.address:
+    def _move(self, armed: Armed) -> None:
+        """Return from the function, or skip its instruction, unless another rule of this place has done so already."""
+        rule, site = armed.rule, armed.site
+        if machine.register("rip") != site.address:
             return
-        before, after, address = machine.return_now(value)
-        self.recorder.returned(armed.site, before, after, address)
+        if rule.return_value is not None and site.kind == "function":
+            self.recorder.returned(site.name, *machine.return_now(rule.return_value))
+        elif rule.skipped is not None:
+            self.recorder.skipped(site.name, moving.skip_instructions(rule.skipped))
+
+    def return_now(self, value: int) -> None:
+        """Have the function at whose first instruction the vCPU stands return at once. Raises UserError."""
+        known = self.symbolizer.look_up(machine.register("rip"))
+        if not known.get("name") or known.get("offset"):
+            raise UserError(f"the vCPU stands at {self.symbolizer.describe(machine.register('rip'))}, not at a "
+                            "function's first instruction: only there is the return address known")
+        self.recorder.returned(known["name"], *machine.return_now(value))
+        self.moved()
+
+    def skip_now(self, count: int) -> None:
+        """Move the vCPU past so many instructions. Raises UserError."""
+        where = self.symbolizer.describe(machine.register("rip"))
+        self.recorder.skipped(where, moving.skip_instructions(count))
+        self.moved()
+
+    def moved(self) -> None:
+        """A person has moved the vCPU: GDB would step over a breakpoint there, so it counts now."""
+        point = self.points.by_address.get(machine.register("rip"))
+        if point is not None and point.is_valid() and point.enabled:
+            point.stop()
+            self._settle_stop()
+            if self._ending is not None:
+                self.finish(self._ending)
 
     # Between stops.
 
@@ -281,15 +313,12 @@ class Session:
         while self.verdict is None:
             self._hit = self._own_stop = False
             signal = self._continue()
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
+            self._raise_failure()
             self._take_console()
             if not machine.connected():
                 self.finish(self._guest_gone())
                 break
-            self._retire()
-            self._act()
+            self._settle_stop()
             if self._ending or self.watchdog.poll():
                 self.finish(self.watchdog.verdict or self._ending)
             elif self.recorder.failed is not None:
@@ -300,6 +329,17 @@ class Session:
             elif signal or self.watchdog.interrupted or not self._own_stop:
                 return None  # Ctrl-C, or a breakpoint of the user's own.
         return self.verdict
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _settle_stop(self) -> None:
+        """What hits have left to do once the guest stands still."""
+        self._raise_failure()
+        self._retire()
+        self._act()
 
     def _retire(self) -> None:
         """Disable breakpoints whose rules are spent.
@@ -320,14 +360,15 @@ class Session:
             if hasattr(event, "stop_signal"):
                 signals.append(event.stop_signal)
             for each in getattr(event, "breakpoints", ()):
-                if not isinstance(each, Point):
+                if not isinstance(each, (Point, Watchpoint)):
                     say(f"bootsonde: stopped at breakpoint {each.number}, which is yours")
 
+        self.points.check()
         gdb.events.stop.connect(note)
         self.recorder.start_clock()
         self.watchdog.set_running(True)
         try:
-            with machine.settings(suppress_cli_notifications="on"):
+            with machine.settings(suppress_cli_notifications="on", can_use_hw_watchpoints="1"):
                 gdb.execute("continue", to_string=True)
         except gdb.error as error:
             if machine.connected():
@@ -363,9 +404,7 @@ class Session:
         if kind != "cpuid":
             return False
         if rule.cpuid_leaf is not None:
-            for name, value in (("eax", rule.cpuid_leaf), ("ecx", 0)):
-                written, before, after = machine.set_register(name, value)
-                self.recorder.injected(armed.site.name, written, before, after, value)
+            self.perform([inject.to_register("eax", rule.cpuid_leaf), inject.to_register("ecx", 0)], armed.site.name)
         self.overlay.step_cpuid(armed.site, observed=True, asked=rule.cpuid_leaf is not None)
         return True
 

@@ -20,3 +20,20 @@ def number(word: str, bits: int, what: str) -> int:
     if value >= 1 << bits:
         raise UserError(f"{word} is {value:#x}, which is no {what}: expected at most {(1 << bits) - 1:#x}")
     return value
+
+
+def integer(word: str, bits: int, signed: bool) -> int:
+    """A number of either sign, or what GDB makes of an expression. Raises UserError if it is none.
+
+    GDB has registers as signed numbers: where `bits` unsigned ones are wanted, its bits are taken.
+    """
+    try:
+        return int(word, 10 if word.lstrip("-").isdigit() else 0)
+    except ValueError:
+        pass
+    try:
+        value = gdb.parse_and_eval(word)
+        number = int(value)
+    except gdb.error as error:
+        raise UserError(f"{word} is no value: {error}") from None
+    return number + (1 << bits) if number < 0 and not signed and 8 * value.type.sizeof == bits else number

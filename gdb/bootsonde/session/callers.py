@@ -1,0 +1,64 @@
+"""Who called, at a stop: model/backtrace.py on the selected vCPU's stack, with names."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import gdb
+
+from bootsonde.model.backtrace import DEPTH, callers
+from bootsonde.probe import Symbolizer
+from bootsonde.session import machine
+
+_PAGE = 4096
+
+
+class Callers:
+    """Knows the kernel's executable segments. Records of callers are the symbolizer's, with `guess` where it is one."""
+
+    def __init__(self, symbolizer: Symbolizer, info: Mapping[str, Any]) -> None:
+        """info: `cprobe info`."""
+        self._symbolizer = symbolizer
+        self._code: List[Tuple[int, int]] = []
+        for segment in info.get("segments", ()):
+            if segment["type"] == 1 and "x" in segment["flags"]:
+                first = int(segment["vaddr"], 0)
+                self._code.append((first, first + int(segment["memsz"])))
+
+    def starts_at(self, address: int) -> Optional[int]:
+        """The first address of the function around an address; None where there is no code."""
+        if not any(first <= address < end for first, end in self._code):
+            return None
+        record = self._symbolizer.look_up(address)
+        return address - int(record.get("offset", 0)) if record.get("name") not in (None, "?") else None
+
+    @staticmethod
+    def _read(address: int, size: int) -> bytes:
+        """What of it is mapped, from its beginning."""
+        try:
+            return machine.read(address, size)
+        except gdb.MemoryError:
+            pass
+        data = b""
+        try:
+            while size > 0:
+                piece = min(size, _PAGE - address % _PAGE)
+                data += machine.read(address, piece)
+                address, size = address + piece, size - piece
+        except gdb.MemoryError:
+            pass
+        return data
+
+    def of(self, place: int, depth: int = DEPTH) -> List[Dict[str, Any]]:
+        """The callers of the function around `place`, in which the selected vCPU is, from the innermost on."""
+        found = callers(self.starts_at(place), machine.register("rsp"), machine.register("rbp"), self._read,
+                        self.starts_at, depth)
+        return [self.described(caller.address) if caller.certain else {**self.described(caller.address), "guess": True}
+                for caller in found]
+
+    def described(self, address: int) -> Dict[str, Any]:
+        """The record of a return address."""
+        # The byte before: a call that does not return may be the last instruction of its function.
+        found = self._symbolizer.look_up(address - 1)
+        return {"address": f"{address:#x}", "function": self._symbolizer.describe(address - 1, shown=address),
+                **{key: found[key] for key in ("file", "line") if found.get(key)}}
