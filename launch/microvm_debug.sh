@@ -369,6 +369,7 @@ qmp=$qmp
 console=$console
 accel=$accel
 smp=$smp
+icount=$icount
 append=$append
 END
     ) || ! mv -f -- "$folder/.$name.state.$$" "$state"; then

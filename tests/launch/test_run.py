@@ -68,7 +68,7 @@ def test_waits_and_answers(launcher: Launcher, echo: Path, tmp_path: Path) -> No
         assert launcher.state("wait") == {
             "pid": str(process.pid), "launcher": str(process.pid), "name": "wait", "kernel": str(echo), "disk": "",
             "stub": f"127.0.0.1:{port}", "qmp": str(tmp_path / "q"), "console": str(launcher.folder / "wait.console"),
-            "accel": "tcg", "smp": "1", "append": "a=b c"}
+            "accel": "tcg", "smp": "1", "icount": "", "append": "a=b c"}
         assert stat.S_IMODE((launcher.folder / "wait.state").stat().st_mode) == 0o600
         assert stat.S_IMODE(launcher.folder.stat().st_mode) == 0o700
         with connected(port) as connection:

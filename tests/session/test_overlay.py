@@ -177,6 +177,17 @@ def test_lines_are_added_at_a_stop(lab: Lab) -> None:
         assert "2592000000 Hz" in lab.console("tty")
 
 
+# The clock.
+
+
+def test_a_persons_guest_under_icount_has_a_tsc_of_1_ghz(lab: Lab) -> None:
+    """The launcher's state file says so; the host's frequency would be wrong."""
+    with launcher(lab, "--icount", "shift=3,sleep=off", "--smp", "2"), gdb(lab) as debugger:
+        assert "KVM clock: a TSC of 1000.000 MHz\n" in debugger.type(f"source {lab.stock('kvmclock')}")
+        assert 'passed: the console shows "login:"' in debugger.type("bootsonde go")
+        assert "PASS pvclock_tsc_freq" in lab.console("tty")
+
+
 # Faults of the clock.
 
 

@@ -95,7 +95,8 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
         deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
         console=console, exit_file=os.path.join(folder, "exit") if guest else None,
         result_file=os.path.join(folder, "result"), until=request.until,
-        trace_header=header, source_map=request.source_map, symbols_at_prompt=request.symbols_at_prompt)
+        trace_header=header, source_map=request.source_map, symbols_at_prompt=request.symbols_at_prompt,
+        icount=other.icount if other else "-icount" in header["qemu"].get("arguments", ()))
     config_path = os.path.join(folder, "session.json")
     gdb_log = os.path.join(folder, "gdb.log")
     config.output = os.dup(1)

@@ -27,6 +27,7 @@ class SessionConfig:
     console: the guest's console log. exit_file: where the host puts {"status", "shutdown"} once QEMU has ended.
     result_file: where the session puts its verdict. owned: the guest was started for this run and ends with it.
     trace_header: kernel and qemu as in a trace. source_map: (from, to) prefixes of source paths.
+    icount: the guest's clock counts instructions, and its TSC ns.
     """
 
     stub: str
@@ -46,6 +47,7 @@ class SessionConfig:
     trace_header: Dict[str, Any] = field(default_factory=dict)
     source_map: List[Tuple[str, str]] = field(default_factory=list)
     symbols_at_prompt: bool = True
+    icount: bool = False
 
     def save(self, path: str) -> None:
         """Write the file, readable by its owner only."""

@@ -22,7 +22,7 @@ RUN_PREFIX = "run-"
 
 @dataclass(frozen=True)
 class WaitingGuest:
-    """One state file of a living guest. `stub` is HOST:PORT or unix:PATH."""
+    """One state file of a living guest. stub: HOST:PORT or unix:PATH. icount: its clock counts instructions."""
 
     name: str
     pid: int
@@ -30,6 +30,7 @@ class WaitingGuest:
     stub: str
     console: Optional[str] = None
     qmp: Optional[str] = None
+    icount: bool = False
 
     @property
     def target(self) -> str:
@@ -110,7 +111,7 @@ def waiting_guests() -> List[WaitingGuest]:
             with open(os.path.join(folder, name), encoding="utf-8", errors="surrogateescape") as file:
                 state: Dict[str, str] = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
             guest = WaitingGuest(name[:-len(".state")], int(state["pid"]), state["kernel"], state["stub"],
-                                 state.get("console") or None, state.get("qmp") or None)
+                                 state.get("console") or None, state.get("qmp") or None, bool(state.get("icount")))
         except (OSError, KeyError, ValueError):
             continue
         if guest.stub and _alive(guest.pid):

@@ -109,6 +109,7 @@ def _config(scenario: Scenario) -> SessionConfig:
         stub=target, kernel=kernel, symbols=named or kernel,
         cprobe=places.cprobe(), headless=False, owned=False, trace=trace,
         console=guest.console if guest is not None else None,
+        icount=guest is not None and guest.icount,
         trace_header={"kernel": {"name": os.path.basename(kernel)}, "qemu": {}},
         symbols_at_prompt=gdb.parameter("bootsonde-symbols-at-prompt") != "never")
 

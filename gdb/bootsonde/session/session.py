@@ -111,8 +111,7 @@ class Session:
                     + (f", {planned.rule.note}" if planned.rule.note else ""))
         for remark in remarks:
             say(f"  note: {remark}")
-        arguments = self.config.trace_header.get("qemu", {}).get("arguments", [])
-        self.overlay.prepare("-icount" in arguments)
+        self.overlay.prepare(self.config.icount)
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
             self._recorder = Recorder(self.symbolizer, callers, self.config.trace, {
