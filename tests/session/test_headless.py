@@ -452,6 +452,7 @@ def test_every_msr_that_is_read_or_written_is_recorded(lab: Lab) -> None:
     accesses = [(event["access"], event["msr"], event["vcpu"]) for event in lab.trace("msr").of_kind("msr")]
     assert ("write", "0xc0000101", 0) in accesses and ("write", "0xc0000101", 1) in accesses, "each vCPU's GS base"
     assert ("read", "0x1b", 0) in accesses
+    assert re.search(r"the kernel asked for: rdmsr IA32_APIC_BASE \d+, .*wrmsr IA32_GS_BASE 2", done.out)
     assert "PASS lapic_mode" in lab.run(lab.stock("msr"), "--echo", *BOOTS).expect(0).out, "nothing is changed"
 
 

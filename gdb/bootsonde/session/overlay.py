@@ -36,6 +36,14 @@ PT_LOAD = 1
 _HYPERVISOR = 1 << 31
 
 
+def _msr_name(access: str, index: int) -> str:
+    return f"{'rdmsr' if access == 'read' else 'wrmsr'} {msr.name_of(index) or hex(index)}"
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in sorted(counts.items()))
+
+
 class Overlay:
     """One session's. `recorder` is set before the guest runs."""
 
@@ -47,6 +55,7 @@ class Overlay:
         self.recorder: Optional[Recorder] = None
         self._kept: Dict[tuple[int, int], int] = {}
         self._answered: Counter[str] = Counter()
+        self._observed: Counter[str] = Counter()
 
     @property
     def wants_cpuid(self) -> bool:
@@ -219,6 +228,8 @@ class Overlay:
         if plan is not None and plan.ask is not None and plan.ask != leaf:
             machine.set_register("rax", plan.ask)
         native = ask.step_cpuid()
+        if observed and not asked:
+            self._observed[f"cpuid {leaf:#x}"] += 1
         if plan is None:
             if observed:
                 self.recorder.cpuid(site, native, asked, caller=caller)
@@ -237,6 +248,8 @@ class Overlay:
         rule = self.msrs.rule(index)
         caller = self.recorder.caller(site)
         pc = machine.register("rip")
+        if observed:
+            self._observed[_msr_name(access, index)] += 1
         if self.clockwork is not None and self.clockwork.owns(index):
             if access == "write":
                 self._write_clock(site, vcpu, index, value)
@@ -311,16 +324,15 @@ class Overlay:
     def _told_msr(self, site: Site, access: MsrAccess, how: str, caller: Optional[Dict[str, Any]] = None,
                   native: Optional[MsrAccess] = None) -> None:
         assert self.recorder is not None
-        verb = "rdmsr" if access.access == "read" else "wrmsr"
-        self._answered[f"{verb} {msr.name_of(access.index) or hex(access.index)}"] += 1
+        self._answered[_msr_name(access.access, access.index)] += 1
         self.recorder.overlaid_msr(site, access, how, native, caller or self.recorder.caller(site))
 
     def summary(self) -> List[str]:
-        """What was answered how often, and what the kernel has never asked for."""
+        """What the kernel asked for, where that was recorded; what was answered, and what it never asked for."""
+        lines = [f"the kernel asked for: {_counted(self._observed)}"] if self._observed else []
         if not (self.wants_cpuid or self.msrs):
-            return []
-        lines = ["overlay: " + (", ".join(f"{what} {count}" for what, count in sorted(self._answered.items()))
-                                or "nothing of it was asked for")]
+            return lines
+        lines.append(f"overlay: {_counted(self._answered) or 'nothing of it was asked for'}")
         never = [line.split(":")[0] for line in self.cpuid.describe()
                  if not self._answered[f"cpuid {line.split(':')[0].split('.')[0]}"]]
         if never and self._answered:
