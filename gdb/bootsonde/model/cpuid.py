@@ -75,7 +75,7 @@ class CpuidAnswer:
             return []
         clocks = [name for _, names in named for name in names if name in CLOCK_FEATURES]
         return ["clock features: " + (", ".join(clocks) or "none")] + [
-            f"{register.upper()}: {' '.join(names)}" for register, names in named if names]
+            f"{register.upper()}: {' '.join(names)}" for register, names in named if set(names) - CLOCK_FEATURES]
 
     def __str__(self) -> str:
         return (f"cpuid {self.leaf:#x}.{self.subleaf:#x}: eax {self.eax:#010x} ebx {self.ebx:#010x} "

@@ -252,9 +252,10 @@ class Overlay:
             self._observed[_msr_name(access, index)] += 1
         if self.clockwork is not None and self.clockwork.owns(index):
             if access == "write":
+                self._told_msr(site, MsrAccess("write", index, value), "taken by the KVM clock", caller)
                 self._write_clock(site, vcpu, index, value)
                 machine.set_register("rip", pc + 2)
-                return self._told_msr(site, MsrAccess("write", index, value), "taken by the KVM clock", caller)
+                return None
             self._answer_read_now(site, index, vcpu)
             return None
         if (rule.read if access == "read" else rule.write) == FAULT:

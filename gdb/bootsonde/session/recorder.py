@@ -11,7 +11,7 @@ import gdb
 from bootsonde.model.console import printable
 from bootsonde.model.cpuid import CpuidAnswer
 from bootsonde.model.expression import Change
-from bootsonde.model.msr import MsrAccess
+from bootsonde.model.msr import CLOCK_MSRS, MsrAccess
 from bootsonde.model.place import Argument, Site
 from bootsonde.model.pvclock import PvclockTime, WallClock
 from bootsonde.model.trace import TraceWriter
@@ -241,7 +241,8 @@ class Recorder:
                         native=None if native is None else f"{native.value:#x}")
         if self._is_new("msr", vcpu, site.address, access):
             self._line(vcpu, f"{access}  {how}, in {site.function}{_by(caller)}")
-            for statement in access.describe():
+            # What lies behind a clock's address is said when it is written.
+            for statement in access.describe() if access.index not in CLOCK_MSRS or access.access == "read" else ():
                 self._line(vcpu, f"  {statement}")
 
     def _msr_event(self, vcpu: int, site: Site, access: MsrAccess, caller: Optional[Dict[str, Any]], **more: Any
