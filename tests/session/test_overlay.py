@@ -188,6 +188,30 @@ def test_a_persons_guest_under_icount_has_a_tsc_of_1_ghz(lab: Lab) -> None:
         assert "PASS pvclock_tsc_freq" in lab.console("tty")
 
 
+def test_every_vcpus_clock_is_shown(lab: Lab) -> None:
+    scenario = lab.scenario("clocks", 'scenario.kvm_clock(tsc_hz=2000000000)', 'scenario.at(Functions("selftest_run"))')
+    with launcher(lab, "--smp", "2"), gdb(lab) as debugger:
+        debugger.type("set bootsonde-symbols-at-prompt never")
+        assert "cpu0 selftest_run()" in debugger.type(f"source {scenario}")
+        said = debugger.type("bootsonde pvclock")
+        assert re.findall(r"vCPU (\d): pvclock at physical 0x", said) == ["0", "1"]
+        assert said.count("TSC 2000000000 Hz") == 2 and said.count("flags: stable across vCPUs") == 2
+        assert len(set(re.findall(r"(\d+) ns now, at TSC", said))) == 1, "both show the same time"
+        assert "vCPU 0" not in debugger.type("bootsonde pvclock vcpu 1")
+        assert "vCPU 7 has not registered a pvclock" in debugger.type("bootsonde pvclock vcpu 7")
+
+
+def test_a_question_says_what_the_kernel_would_read(lab: Lab) -> None:
+    scenario = lab.scenario("told", 'scenario.msr("IA32_APIC_BASE: read &= ~0x800", "0xce: read = 7", "0x8b: fault")',
+                            'scenario.at(Functions("tsc_init"))')
+    with launcher(lab), gdb(lab) as debugger:
+        debugger.type("set bootsonde-symbols-at-prompt never")
+        debugger.type(f"source {scenario}")
+        for register, told in (("IA32_APIC_BASE", "0xfee00100"), ("0xce", "0x7"), ("0x8b", "a fault")):
+            assert f"the overlay has the kernel told: {told}\n" in debugger.type(f"bootsonde rdmsr {register}")
+        assert "overlay" not in debugger.type("bootsonde rdmsr IA32_EFER")
+
+
 # Faults of the clock.
 
 

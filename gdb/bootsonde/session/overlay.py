@@ -78,6 +78,25 @@ class Overlay:
             return None
         return plan.answer(leaf, subleaf, None if plan.ask is None else ondemand.cpuid(plan.ask, subleaf, vcpu))
 
+    def told_msr(self, index: int, vcpu: int, native: int) -> Optional[str]:
+        """What the kernel would read in place of its processor's value; None: just that."""
+        if not self.msrs.reads:
+            return None  # There is no breakpoint on any rdmsr.
+        value = self._whole_value(index, vcpu)
+        read = self.msrs.rule(index).read
+        if value is None and isinstance(read, Edit):
+            value = read.apply(native)
+        return f"{value:#x}" if value is not None else "a fault" if read == FAULT else None
+
+    def _whole_value(self, index: int, vcpu: int) -> Optional[int]:
+        """What a register reads where the processor is not needed for it."""
+        if self.clockwork is not None and self.clockwork.owns(index):
+            return self.clockwork.value(vcpu, index)
+        read = self.msrs.rule(index).read
+        if read == KEEP:
+            return self._kept.get((vcpu, index), 0)
+        return read.ones if isinstance(read, Edit) and not read.leaves(64) else None
+
     def rules(self) -> List[Rule]:
         """The places where the session has to stop for it."""
         rules, note = [], "to be answered by the overlay"
@@ -179,15 +198,9 @@ class Overlay:
         return True
 
     def _answer_read_now(self, site: Site, index: int, vcpu: int) -> bool:
-        read = self.msrs.rule(index).read
-        if self.clockwork is not None and self.clockwork.owns(index):
-            value = self.clockwork.value(vcpu, index)
-        elif read == KEEP:
-            value = self._kept.get((vcpu, index), 0)
-        elif isinstance(read, Edit) and not read.leaves(64):
-            value = read.ones
-        else:
-            return read is None
+        value = self._whole_value(index, vcpu)
+        if value is None:
+            return self.msrs.rule(index).read is None
         self._set_value(value)
         machine.set_register("rip", machine.register("rip") + 2)
         self._told_msr(site, MsrAccess("read", index, value), "answered")
@@ -250,20 +263,16 @@ class Overlay:
         pc = machine.register("rip")
         if observed:
             self._observed[_msr_name(access, index)] += 1
-        if self.clockwork is not None and self.clockwork.owns(index):
-            if access == "write":
-                self._told_msr(site, MsrAccess("write", index, value), "taken by the KVM clock", caller)
-                self._write_clock(site, vcpu, index, value)
-                machine.set_register("rip", pc + 2)
-                return None
-            self._answer_read_now(site, index, vcpu)
+        if access == "write" and self.clockwork is not None and self.clockwork.owns(index):
+            self._told_msr(site, MsrAccess("write", index, value), "taken by the KVM clock", caller)
+            self._write_clock(site, vcpu, index, value)
+            machine.set_register("rip", pc + 2)
             return None
         if (rule.read if access == "read" else rule.write) == FAULT:
             ask.fault()
             written = value if access == "write" else 0
             return self._told_msr(site, MsrAccess(access, index, written, True), FAULT, caller)
-        if access == "write" and rule.write is not None or access == "read" and (
-                rule.read == KEEP or isinstance(rule.read, Edit) and not rule.read.leaves(64)):
+        if (rule.write if access == "write" else self._whole_value(index, vcpu)) is not None:
             self.answer_now(site)
             return None
         done = ask.step_msr(access)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+import contextlib
+from typing import Any, Dict, List, Optional, Tuple
 
 import gdb
 
@@ -89,6 +90,10 @@ class Rdmsr(gdb.Command):
             index = _msr(question.words[0])
         value = ondemand.rdmsr(index, question.vcpu)
         _say(f"msr {index:#x} {msr.name_of(index) or '?'}: {value:#x}", msr.describe(index, value))
+        session = interactive.running()
+        told = session.overlay.told_msr(index, _vcpu(question.vcpu), value) if session is not None else None
+        if told is not None:
+            say(f"the overlay has the kernel told: {told}")
         _record("msr", _vcpu(question.vcpu), access="read", msr=f"{index:#x}", value=f"{value:#x}")
 
 
@@ -161,14 +166,41 @@ class Lapic(gdb.Command):
         _say(f"lapic of vCPU {vcpu}, {way}", found.describe() + notes)
 
 
-def _registered_pvclock(vcpu: Optional[int]) -> int:
-    """The physical address that the guest has given to the hypervisor. Raises UserError if there is none."""
-    for index in (msr.KVM_SYSTEM_TIME, msr.KVM_SYSTEM_TIME_OLD):
-        value = ondemand.rdmsr(index, vcpu)
-        if value & 1:
-            return value & ~1
-    raise UserError(f"no hypervisor knows of a pvclock: MSR {msr.KVM_SYSTEM_TIME:#x} reads 0 on this vCPU, as it "
-                    "always does under TCG; give the structure's address: bootsonde pvclock ADDRESS")
+def _registered_pvclocks(vcpu: Optional[int]) -> Tuple[Dict[int, int], List[str]]:
+    """vCPU -> physical address that it has given to the hypervisor; and why others could not be asked.
+
+    vcpu: only that one. Raises UserError if there is none.
+    """
+    session = interactive.running()
+    if session is not None and session.overlay.clockwork is not None:
+        found = {each: address for each, address in session.overlay.clockwork.registered.items()
+                 if vcpu in (None, each)}
+        if not found:
+            raise UserError("no vCPU has registered a pvclock with the overlay's KVM clock yet" if vcpu is None else
+                            f"vCPU {vcpu} has not registered a pvclock with the overlay's KVM clock")
+        return dict(sorted(found.items())), []
+    found, notes = {}, []
+    for each in [number for number, _ in machine.program_counters()] if vcpu is None else [vcpu]:
+        try:
+            values = [ondemand.rdmsr(index, each) for index in (msr.KVM_SYSTEM_TIME, msr.KVM_SYSTEM_TIME_OLD)]
+        except ondemand.Unanswered as error:
+            notes.append(str(error).replace("bootsonde: ", "", 1))
+            continue
+        found.update({each: value & ~1 for value in values if value & 1})
+    if not found:
+        raise UserError("; ".join([f"no hypervisor knows of a pvclock: MSR {msr.KVM_SYSTEM_TIME:#x} reads 0, as it "
+                                   "always does under TCG; give the structure's address: bootsonde pvclock ADDRESS",
+                                   *notes]))
+    return found, notes
+
+
+def _tsc(vcpu: Optional[int]) -> Optional[int]:
+    """The vCPU's TSC, or any one's that can be asked."""
+    others = [] if vcpu is not None else [each for each, _ in machine.program_counters()]
+    for each in [_vcpu(vcpu), *others]:
+        with contextlib.suppress(ondemand.Unanswered):
+            return ondemand.rdtsc(each)
+    return None
 
 
 def _read_pvclock(address: int, physical: bool) -> PvclockTime:
@@ -185,10 +217,10 @@ def _read_pvclock(address: int, physical: bool) -> PvclockTime:
 
 
 class Pvclock(gdb.Command):
-    """A KVM clock's structure, decoded: bootsonde pvclock [[phys] ADDRESS] [vcpu N]
+    """KVM clocks' structures, decoded: bootsonde pvclock [[phys] ADDRESS] [vcpu N]
 
-    Without ADDRESS, it is where the guest has told the hypervisor that it lies, by MSR_KVM_SYSTEM_TIME_NEW. ADDRESS is
-    a number or an expression, such as &timeinfos[0]."""
+    Without ADDRESS, every vCPU's (or vCPU N's), where it has told the hypervisor that it lies, by
+    MSR_KVM_SYSTEM_TIME_NEW. ADDRESS is a number or an expression, such as &timeinfos[0]."""
 
     def __init__(self) -> None:
         super().__init__("bootsonde pvclock", gdb.COMMAND_DATA)
@@ -201,11 +233,19 @@ class Pvclock(gdb.Command):
             physical = not question.words or question.words[0] == "phys"
             if question.words[:1] == ["phys"] and len(question.words) == 1 or len(question.words) == 2 and not physical:
                 raise UserError(f"usage: {usage}")
-            address = number(question.words[-1], 64, "address") if question.words else \
-                _registered_pvclock(question.vcpu)
-            clock = _read_pvclock(address, physical)
-        tsc = ondemand.rdtsc(question.vcpu)
-        _say(f"pvclock at {'physical ' if physical else ''}{address:#x}", clock.describe(tsc))
+            notes: List[str] = []
+            if question.words:
+                address = number(question.words[-1], 64, "address")
+                clocks = [("pvclock", address, _read_pvclock(address, physical))]
+            else:
+                found, notes = _registered_pvclocks(question.vcpu)
+                clocks = [(f"vCPU {vcpu}: pvclock", address, _read_pvclock(address, True))
+                          for vcpu, address in found.items()]
+        tsc = _tsc(question.vcpu)
+        for title, address, clock in clocks:
+            _say(f"{title} at {'physical ' if physical else ''}{address:#x}", clock.describe(tsc))
+        for note in notes:
+            say(f"  note: {note}")
 
 
 for _command in (Cpuid, Rdmsr, Wrmsr, Rdtsc, Tsc, Lapic, Pvclock):
