@@ -192,3 +192,17 @@ def test_who_counts_jiffies(lab: Lab, debian: Path) -> None:
         assert event["function"] == "do_timer"
         assert int(event["after"], 16) == int(event["before"], 16) + 1
         assert event["callers"][0]["function"].startswith("tick_")
+
+
+def test_a_fault_takes_the_kernels_way_out(lab: Lab, debian: Path) -> None:
+    """rdmsrl_safe has a fixup; rdmsrl says which register it was, which it finds in ecx. Both go on."""
+    scenario = lab.scenario("faults", 'scenario.msr("IA32_BIOS_SIGN_ID: read fault", "IA32_MTRRCAP: read fault")',
+                            f"scenario.until({NO_ROOT!r})")
+    done = lab.run(scenario, "--kernel", debian / "vmlinux", "--append", DEBIAN_APPEND, "--echo").expect(0)
+    assert re.search(r"unchecked MSR access error: RDMSR from 0xfe at rIP: 0xffffffff[0-9a-f]+ \(native_read_msr\+",
+                     done.out)
+    assert "RDMSR from 0x8b" not in done.out
+    events = [event for event in lab.trace("faults").of_kind("msr") if event.get("overlay")]
+    assert all(event["faulted"] for event in events)
+    assert {event["function"] for event in events if event["msr"] == "0x8b"} == {"native_read_msr_safe"}
+    assert any(event["caller"]["function"].startswith("early_init_amd+") for event in events)

@@ -145,6 +145,14 @@ def test_a_fault_reaches_the_guests_handler_with_its_registers(lab: Lab) -> None
     assert str(event["address"])[2:] in done.out.split(trap[0])[1] or str(event["address"])[2:] in trap[0]
 
 
+def test_code_before_paging_is_answered_where_it_runs(lab: Lab) -> None:
+    """The guest's 32-bit entry reads IA32_EFER at link address - 0xffffffff80000000."""
+    _, trace = run(lab, ['scenario.msr("IA32_EFER: read |= 1")', 'scenario.until("login:")'], *BOOTS)
+    first = overlaid(trace, "msr")[0]
+    assert int(str(first["address"]), 0) < 1 << 30 and (first["value"], first["native"]) == ("0x1", "0x0")
+    assert first["function"] == "btext"
+
+
 # Lines.
 
 
@@ -186,6 +194,14 @@ def test_a_persons_guest_under_icount_has_a_tsc_of_1_ghz(lab: Lab) -> None:
         assert "KVM clock: a TSC of 1000.000 MHz\n" in debugger.type(f"source {lab.stock('kvmclock')}")
         assert 'passed: the console shows "login:"' in debugger.type("bootsonde go")
         assert "PASS pvclock_tsc_freq" in lab.console("tty")
+
+
+@pytest.mark.parametrize("icount", [(), ("--icount", "shift=3,sleep=off")], ids=["host time", "icount"])
+def test_a_processor_without_a_hypervisor_gets_one(lab: Lab, icount: tuple[str, ...]) -> None:
+    """Under KVM leaf 1 says that there is one; the guest looks."""
+    done = lab.run(lab.stock("kvmclock"), "--cpu", "qemu64,-hypervisor", "--echo", *icount).expect(0)
+    assert 'Origin = "KVMKVMKVM"' in done.out and 'Timecounter "kvmclock" keeps time now' in done.out
+    assert "PASS cpuid_as_cached" in done.out
 
 
 def test_every_vcpus_clock_is_shown(lab: Lab) -> None:

@@ -19,8 +19,6 @@ from bootsonde.model.pvclock import PvclockTime, WallClock, scale_for
 SIGNATURE = "KVMKVMKVM"
 #: Bits of leaf 0x40000001 EAX.
 OLD_CLOCK, NEW_CLOCK, STABLE_BIT = 1 << 0, 1 << 3, 1 << 24
-#: The leaf with the frequencies; all of KVM's are in its range.
-CLOCK_LEAF = 0x40000010
 _NS = 10 ** 9
 
 #: What a guest's reader may meet, see `KvmClock.fault`.

@@ -16,10 +16,10 @@ import gdb
 
 from bootsonde.model import msr
 from bootsonde.model.cpuid import CpuidAnswer, highest_of
-from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, CpuidPlan, range_start
+from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, CpuidPlan
 from bootsonde.model.edits import Edit
 from bootsonde.model.errors import UserError
-from bootsonde.model.kvmclock import CLOCK_LEAF, FAULTS, Clockwork, KvmClock, Write
+from bootsonde.model.kvmclock import FAULTS, Clockwork, KvmClock, Write
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
 from bootsonde.model.place import Insn, Site
@@ -27,7 +27,7 @@ from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.scenario import Rule
 from bootsonde.session import ask, frequency, machine, ondemand
 from bootsonde.session.points import Armed
-from bootsonde.session.recorder import Recorder, say
+from bootsonde.session.recorder import Recorder
 
 _MASK32 = 0xffffffff
 #: A segment of an ELF file that is loaded.
@@ -117,8 +117,9 @@ class Overlay:
         if site.input is None or site.mnemonic not in ("cpuid", "rdmsr", "wrmsr"):
             return True
         if site.mnemonic == "cpuid":
+            # Whether leaf 1 has to tell of a hypervisor shows when the processor can be asked.
             return self.cpuid.may_change(site.input) or (
-                self.clock is not None and range_start(site.input) == range_start(CLOCK_LEAF))
+                self.clock is not None and site.input == 1 and not self.cpuid.is_ready)
         return self.msrs.rule(site.input) != MsrRule() or self.clock is not None and site.input in self.clock.msrs
 
     @staticmethod
@@ -138,16 +139,18 @@ class Overlay:
                     break
         return found
 
-    def prepare(self, tsc_is_virtual: bool) -> None:
-        """Before the guest moves: the clock's frequency. tsc_is_virtual: the TSC counts virtual ns, as under icount.
+    def prepare(self, tsc_is_virtual: bool) -> List[str]:
+        """Before the guest moves and sites are looked for: the clock's frequency, the processor's limits; notes for the
+        user.
 
-        Raises UserError.
+        tsc_is_virtual: the TSC counts virtual ns, as under icount. Raises UserError.
         """
+        notes = []
         if self.clock is not None:
             if self.clock.tsc_hz is None:
                 self.clock.tsc_hz = 10 ** 9 if tsc_is_virtual else frequency.measure()
                 self.clock.check_hz(self.clock.tsc_hz)
-                say(f"  KVM clock: a TSC of {self.clock.tsc_hz / 1e6:.3f} MHz" + (
+                notes.append(f"KVM clock: a TSC of {self.clock.tsc_hz / 1e6:.3f} MHz" + (
                     "" if tsc_is_virtual else ", as measured"))
             self.clockwork = Clockwork(self.clock)
             for line in self.clock.cpuid():
@@ -156,6 +159,7 @@ class Overlay:
         if self.cpuid and not tsc_is_virtual:
             with contextlib.suppress(gdb.GdbError):
                 self._learn(ondemand.cpuid)
+        return notes
 
     # In stop(): registers and memory may be read and written; the vCPU may be moved, not stepped.
 

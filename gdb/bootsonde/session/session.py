@@ -96,6 +96,7 @@ class Session:
         rules = [*scenario.rules, *self.overlay.rules()]
         if any(rule.changes for rule in rules):
             check_writable(f"{scenario.name} cannot run, as it changes the guest")
+        notes = self.overlay.prepare(self.config.icount)
         self.planned, remarks = self.planner.plan([*rules, tripwire])
         self._narrow_overlays(self.planned)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
@@ -109,9 +110,10 @@ class Session:
                 kind = "watchpoints" if planned.armed[0].site.kind == "object" else "breakpoints"
                 say(f"  {len(planned.armed):3} {kind}: {planned.title}"
                     + (f", {planned.rule.note}" if planned.rule.note else ""))
+        for note in notes:
+            say(f"  {note}")
         for remark in remarks:
             say(f"  note: {remark}")
-        self.overlay.prepare(self.config.icount)
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
             self._recorder = Recorder(self.symbolizer, callers, self.config.trace, {
