@@ -195,14 +195,16 @@ def test_who_counts_jiffies(lab: Lab, debian: Path) -> None:
 
 
 def test_a_fault_takes_the_kernels_way_out(lab: Lab, debian: Path) -> None:
-    """rdmsrl_safe has a fixup; rdmsrl says which register it was, which it finds in ecx. Both go on."""
+    """rdmsrl_safe has a fixup; rdmsrl and wrmsrl tell what they find in ecx, edx and eax. All go on."""
     scenario = lab.scenario("faults", 'scenario.msr("IA32_BIOS_SIGN_ID: read fault", "IA32_MTRRCAP: read fault")',
-                            f"scenario.until({NO_ROOT!r})")
+                            'scenario.msr("IA32_FMASK: write fault")', f"scenario.until({NO_ROOT!r})")
     done = lab.run(scenario, "--kernel", debian / "vmlinux", "--append", DEBIAN_APPEND, "--echo").expect(0)
     assert re.search(r"unchecked MSR access error: RDMSR from 0xfe at rIP: 0xffffffff[0-9a-f]+ \(native_read_msr\+",
                      done.out)
     assert "RDMSR from 0x8b" not in done.out
     events = [event for event in lab.trace("faults").of_kind("msr") if event.get("overlay")]
+    (written,) = [event["value"] for event in events if event["access"] == "write"]
+    assert f"WRMSR to 0xc0000084 (tried to write {int(written, 0):#018x})" in done.out
     assert all(event["faulted"] for event in events)
     assert {event["function"] for event in events if event["msr"] == "0x8b"} == {"native_read_msr_safe"}
     assert any(event["caller"]["function"].startswith("early_init_amd+") for event in events)
