@@ -60,7 +60,7 @@ class Inject(gdb.Command):
                 gdb.newest_frame().select()  # What callers' frames are may change with it.
             with machine.innermost_frame():
                 before = machine.register("rip")
-                session.perform([_write(session, target, value) for target, _, value in wanted])
+                session.actions.perform([_write(session, target, value) for target, _, value in wanted])
                 if machine.register("rip") != before:
                     session.moved()
             _report(session)

@@ -14,12 +14,12 @@ from bootsonde.model.config import SessionConfig
 from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, PANIC_FUNCTIONS, Outcome, Verdict, VcpuPlace, guest_exit
-from bootsonde.model.expression import Change
 from bootsonde.model.place import Functions, Site
 from bootsonde.model.scenario import Rule, Scenario
 from bootsonde.model.summary import summary
 from bootsonde.probe import Probe, Symbolizer
-from bootsonde.session import ask, inject, machine, moving
+from bootsonde.session import machine
+from bootsonde.session.actions import Actions
 from bootsonde.session.callers import Callers
 from bootsonde.session.connection import Connection, check_identity
 from bootsonde.session.guard import check_writable
@@ -90,7 +90,6 @@ class Session:
         self._info = info
         self._identified = check_identity(info)
         callers = Callers(self.symbolizer, info)
-        self.writers = Writers(callers)
         tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
         self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock)
         rules = [*scenario.rules, *self.overlay.rules()]
@@ -122,6 +121,8 @@ class Session:
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
         self.overlay.recorder = self._recorder
+        self.actions = Actions(self.planner, self.symbolizer, self._recorder, Writers(callers), self.overlay,
+                               self.points)
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
         self._watchdog = Watchdog(self.config.console, until, deadline, self._recorder.now,
                                   os.getppid() if self.config.headless else None)
@@ -194,10 +195,10 @@ class Session:
             if armed.rule.outcome == "panic":
                 self._panicked(armed.site)
             elif armed.site not in seen:
-                self._record(armed.site, point, change)
+                self.actions.record(armed.site, point, change)
             seen.append(armed.site)
-            self._inject(armed)
-            self._move(armed)
+            self.actions.inject(armed)
+            self.actions.move(armed)
             if armed.rule.needs_stop:
                 self._pending.append(armed)
             if armed.rule.outcome in ("passed", "failed"):
@@ -235,56 +236,14 @@ class Session:
             f"the guest called {site.name}"
         self.watchdog.panicked(reason, message)
 
-    def _record(self, site: Site, point: Union[Point, Watchpoint], change: Optional[Change]) -> None:
-        if isinstance(point, Watchpoint) and change is not None:
-            self.recorder.written(site, change, self.writers.find(point))
-        else:
-            self.recorder.hit(site)
-
-    def _inject(self, armed: Armed) -> None:
-        rule, writes = armed.rule, []
-        for name, value in rule.variables.items():
-            variable = self.planner.variable(name)
-            assert variable is not None
-            writes.append(inject.to_variable(variable, value))
-        writes += [inject.to_memory(memory, value) for memory, value in rule.memory.items()]
-        writes += [inject.to_register(name, value) for name, value in rule.registers.items()]
-        if writes:
-            self.perform(writes, armed.site.name)
-
-    def perform(self, writes: List[inject.Write], function: Optional[str] = None) -> None:
-        """Do all of these writes on the selected vCPU, or none, and record them. Raises UserError.
-
-        function: where the vCPU stands, if the caller knows better.
-        """
-        where = self.symbolizer.describe(machine.register("rip")) if function is None else function
-        for injected in inject.perform(writes):
-            self.recorder.injected(where, injected)
-        self.points.settle()
-
-    def _move(self, armed: Armed) -> None:
-        """Return from the function, or skip its instruction, unless another rule of this place has done so already."""
-        rule, site = armed.rule, armed.site
-        if machine.register("rip") != site.address:
-            return
-        if rule.return_value is not None and site.kind == "function":
-            self.recorder.returned(site.name, *machine.return_now(rule.return_value))
-        elif rule.skipped is not None:
-            self.recorder.skipped(site.name, moving.skip_instructions(rule.skipped))
-
     def return_now(self, value: int) -> None:
         """Have the function at whose first instruction the vCPU stands return at once. Raises UserError."""
-        known = self.symbolizer.look_up(machine.register("rip"))
-        if not known.get("name") or known.get("offset"):
-            raise UserError(f"the vCPU stands at {self.symbolizer.describe(machine.register('rip'))}, not at a "
-                            "function's first instruction: only there is the return address known")
-        self.recorder.returned(known["name"], *machine.return_now(value))
+        self.actions.return_from_here(value)
         self.moved()
 
     def skip_now(self, count: int) -> None:
         """Move the vCPU past so many instructions. Raises UserError."""
-        where = self.symbolizer.describe(machine.register("rip"))
-        self.recorder.skipped(where, moving.skip_instructions(count))
+        self.actions.skip(count)
         self.moved()
 
     def moved(self) -> None:
@@ -385,29 +344,13 @@ class Session:
         """What could not be done in stop(): step cpuid, rdmsr and wrmsr instructions."""
         while self._pending:
             armed = self._pending.pop(0)
-            if not self._step(armed):
+            if not self.actions.step(armed):
                 say(f"  {armed.site.label}: no such instruction here; not stepped")
                 continue
             # GDB takes a breakpoint at the place it stands at as hit already.
             point = self.points.by_address.get(machine.register("rip"))
             if point is not None and point.is_valid() and point.enabled:
                 point.stop()
-
-    def _step(self, armed: Armed) -> bool:
-        kind, rule = ask.instruction(), armed.rule
-        if rule.overlays:
-            return self.overlay.step(armed.site)
-        if rule.watches_msr:
-            if kind not in ("read", "write"):
-                return False
-            self.overlay.step_msr(armed.site, kind, observed=True)
-            return True
-        if kind != "cpuid":
-            return False
-        if rule.cpuid_leaf is not None:
-            self.perform([inject.to_register("eax", rule.cpuid_leaf), inject.to_register("ecx", 0)], armed.site.name)
-        self.overlay.step_cpuid(armed.site, observed=True, asked=rule.cpuid_leaf is not None)
-        return True
 
     def _take_console(self) -> None:
         self.watchdog.poll()
