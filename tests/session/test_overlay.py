@@ -196,6 +196,16 @@ def test_a_persons_guest_under_icount_has_a_tsc_of_1_ghz(lab: Lab) -> None:
         assert "PASS pvclock_tsc_freq" in lab.console("tty")
 
 
+def test_a_kernel_without_a_symbol_gets_its_clock(lab: Lab) -> None:
+    """Nothing says where functions begin: every cpuid and wrmsr is stopped at."""
+    kernel = lab.cwd / "kernel"
+    lab.command(["objcopy", "--strip-all", "--remove-section=.gnu_debuglink", str(lab.kernel), str(kernel)]).expect(0)
+    done = lab.run(lab.stock("kvmclock"), "--kernel", kernel, "--smp", "2", "--echo").expect(0)
+    assert 'Timecounter "kvmclock" keeps time now' in done.out and "0 failed, 0 skipped" in done.out
+    assert re.search(r"told \.text at 0xffffffff802[0-9a-f]{5}\n", done.out)
+    assert re.search(r"KVM clock: vCPU 0 at physical 0x\w+, vCPU 1 at physical 0x\w+\n", done.out)
+
+
 @pytest.mark.parametrize("icount", [(), ("--icount", "shift=3,sleep=off")], ids=["host time", "icount"])
 def test_a_processor_without_a_hypervisor_gets_one(lab: Lab, icount: tuple[str, ...]) -> None:
     """Under KVM leaf 1 says that there is one; the guest looks."""

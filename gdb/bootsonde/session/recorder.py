@@ -72,6 +72,11 @@ def _registers(answer: CpuidAnswer) -> Dict[str, str]:
     return {name: f"{getattr(answer, name):#x}" for name in ("eax", "ebx", "ecx", "edx")}
 
 
+def _in(site: Site) -> str:
+    """The function, or what stands for it in a kernel without symbols and where in it."""
+    return f"{site.function} at {site.address:#x}" if site.file is None else site.function
+
+
 def _by(caller: Optional[Dict[str, Any]]) -> str:
     return f"  <- {caller['function']}{'?' if caller.get('guess') else ''}" if caller else ""
 
@@ -210,7 +215,7 @@ class Recorder:
         vcpu = machine.current_vcpu()
         self._cpuid_event(vcpu, site, answer, native, caller, overlay=True)
         if self._is_new("cpuid", site.address, answer):
-            self._line(vcpu, f"{answer}  told {site.function}{_by(caller)}")
+            self._line(vcpu, f"{answer}  told {_in(site)}{_by(caller)}")
             for statement in answer.describe():
                 self._line(vcpu, f"  {printable(statement)}")
 
@@ -240,7 +245,7 @@ class Recorder:
         self._msr_event(vcpu, site, access, caller, overlay=how,
                         native=None if native is None else f"{native.value:#x}")
         if self._is_new("msr", vcpu, site.address, access):
-            self._line(vcpu, f"{access}  {how}, in {site.function}{_by(caller)}")
+            self._line(vcpu, f"{access}  {how}, in {_in(site)}{_by(caller)}")
             # What lies behind a clock's address is said when it is written.
             for statement in access.describe() if access.index not in CLOCK_MSRS or access.access == "read" else ():
                 self._line(vcpu, f"  {statement}")
