@@ -9,6 +9,9 @@
 #define GRAIN 3
 #define BITS ((size_t)1 << 16)
 
+/* Of a kernel they are a few; of a hostile file as many as it has bytes: then everything counts as entered. */
+#define MAX_TARGETS ((size_t)1 << 16)
+
 struct entries {
 	const struct cp_code *code;
 	struct cp_stretch *areas;		/* stretches that overlap, made one; sorted */
@@ -74,8 +77,11 @@ static bool enters_area(const struct entries *e, uint64_t from, uint64_t target)
 
 static struct cp_error *add_target(struct entries *e, uint64_t target)
 {
-	uint64_t *targets = cp_grow(e->targets, e->count, sizeof(*targets));
+	uint64_t *targets;
 
+	if (e->count == MAX_TARGETS)
+		return NULL;
+	targets = cp_grow(e->targets, e->count, sizeof(*targets));
 	if (!targets)
 		return &cp_error_no_memory;
 	e->targets = targets;
@@ -187,7 +193,7 @@ static bool is_entered(const struct entries *e, const struct cp_stretch *stretch
 		else
 			high = middle;
 	}
-	return low < e->count && e->targets[low] <= stretch->last;
+	return e->count == MAX_TARGETS || (low < e->count && e->targets[low] <= stretch->last);
 }
 
 struct cp_error *cp_stretches_check(const struct cp_code *code, struct cp_stretch *stretches, size_t count)
@@ -208,7 +214,7 @@ struct cp_error *cp_stretches_check(const struct cp_code *code, struct cp_stretc
 	for (size_t i = 0; i < count; i++)
 		add_area(e, &stretches[i]);
 	for (size_t p = 0; p < code->part_count; p++)
-		e->budget += 2 * code->parts[p].size;
+		e->budget += code->parts[p].size;
 	for (size_t p = 0; p < code->part_count && !error; p++)
 		error = read_jumps(e, &code->parts[p]);
 	if (!error)

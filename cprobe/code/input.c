@@ -18,7 +18,7 @@ void cp_inputs_init(struct cp_program *program, const struct cp_code *code, stru
 
 	for (size_t i = 0; i < code->part_count; i++)
 		size += code->parts[i].size;
-	*ret = (struct cp_inputs){ .program = program, .code = code, .budget = 2 * size };
+	*ret = (struct cp_inputs){ .program = program, .code = code, .budget = CP_LARGEST_FUNCTION + 2 * size };
 }
 
 static void drop_flow(struct cp_inputs *inputs)
@@ -48,7 +48,7 @@ enum made { NOT_HERE, CONSTANT, UNKNOWN };
 
 /* A walk back over the blocks that lead to an instruction. */
 struct walk {
-	const struct cp_inputs *inputs;
+	struct cp_inputs *inputs;
 	ZydisRegister reg;		/* widest form */
 	size_t blocks[MAX_BLOCKS];	/* from whose ends it goes on */
 	size_t block_count;
@@ -104,15 +104,42 @@ static enum made make(const struct walk *w, const struct cp_flow_insn *at, uint3
 	return UNKNOWN;
 }
 
-/* The code around the address that belongs to one symbol, which says where it ends. False: none does. */
-static bool own_region(const struct cp_inputs *inputs, uint64_t address, struct cp_region *ret)
+/* The instructions around one that lie one behind the other. */
+static void find_run(struct cp_inputs *inputs, size_t insn)
 {
-	const struct cp_symbol *symbol = cp_symbols_at(&inputs->program->symbols, address, true);
+	size_t first = insn, end = insn + 1;
 
-	if (!symbol || !symbol->size || !cp_region_at(inputs->code, address, ret))
+	if (insn >= inputs->run_first && insn < inputs->run_end)
+		return;
+	while (cp_flow_follows(&inputs->flow, first))
+		first--;
+	while (end < inputs->flow.insn_count && cp_flow_follows(&inputs->flow, end))
+		end++;
+	inputs->run_first = first;
+	inputs->run_end = end;
+	charge(inputs, end - first);
+}
+
+/*
+ * The code around the instruction that is all in the flow and belongs to one symbol, which says where it ends. False:
+ * none does.
+ */
+static bool own_region(struct cp_inputs *inputs, size_t insn, struct cp_region *ret)
+{
+	const struct cp_flow_insn *insns = inputs->flow.insns;
+	const struct cp_symbol *symbol = cp_symbols_at(&inputs->program->symbols, insns[insn].address, true);
+
+	if (!symbol || !symbol->size || !cp_region_at(inputs->code, insns[insn].address, ret))
 		return false;
+	find_run(inputs, insn);
 	if (ret->end - symbol->address > symbol->size)
 		ret->end = symbol->address + symbol->size;
+	if (ret->end > insns[inputs->run_end - 1].address)
+		ret->end = insns[inputs->run_end - 1].address + 1;
+	if (ret->start < symbol->address)
+		ret->start = symbol->address;
+	if (ret->start < insns[inputs->run_first].address)
+		ret->start = insns[inputs->run_first].address;
 	return true;
 }
 
@@ -153,7 +180,7 @@ static bool walk_back(struct walk *w, const struct cp_flow_block *block, size_t 
 	uint32_t value = 0;
 	size_t i = end;
 
-	if (!own_region(w->inputs, insns[i > block->last ? block->last : i].address, &region))
+	if (!own_region(w->inputs, i > block->last ? block->last : i, &region))
 		return false;
 	for (; i > block->first && (i > block->last || insns[i].address > region.start) && made == NOT_HERE; i--) {
 		if (w->steps++ == MAX_STEPS)
@@ -214,6 +241,7 @@ static struct cp_error *take_flow(struct cp_inputs *inputs, uint64_t address)
 	drop_flow(inputs);
 	error = cp_flow_build(inputs->program, inputs->code, address, &inputs->flow);
 	inputs->has_flow = true;
+	inputs->run_end = 0;
 	inputs->lost = has_open_jump(&inputs->flow);
 	charge(inputs, 1 + inputs->flow.work);
 	return error;
@@ -247,7 +275,8 @@ struct cp_error *cp_inputs_read(struct cp_inputs *inputs, uint64_t address, bool
 	error = take_flow(inputs, address);
 	at = error ? CP_FLOW_NONE : cp_flow_insn_at(&inputs->flow, address);
 	if (at == CP_FLOW_NONE || inputs->flow.guessed || inputs->lost ||
-		!cp_decode(code, inputs->flow.insns[at].part, address, &insn, NULL))
+		!cp_decode(code, inputs->flow.insns[at].part, address, &insn, NULL) ||
+		(insn.attributes & ZYDIS_ATTRIB_HAS_REX))	/* 32-bit code: inc or dec, and then the instruction */
 		return error;
 	w.reg = cp_widest(code, insn.mnemonic == ZYDIS_MNEMONIC_CPUID ? ZYDIS_REGISTER_EAX : ZYDIS_REGISTER_ECX);
 	*known = walk(&w, at);

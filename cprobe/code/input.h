@@ -13,6 +13,7 @@ struct cp_inputs {
 	struct cp_flow flow;		/* of the function last looked at */
 	bool has_flow;
 	bool lost;			/* it jumps to places that are not known */
+	size_t run_first, run_end;	/* instructions of it that lie one behind the other */
 	uint64_t budget;		/* instructions that may still be decoded */
 	struct cp_stretch *stretches;
 	size_t stretch_count;

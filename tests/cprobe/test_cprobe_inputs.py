@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -166,6 +167,9 @@ UNKNOWN = {
     "a loop without a beginning": "ret; 1: rdmsr; jmp 1b",
     "behind a return": "mov $0x10, %ecx; ret; rdmsr",
     "another symbol in between": "mov $0x10, %ecx; inside: rdmsr",
+    "another symbol at a block": "mov $0x10, %ecx; test %edi, %edi; jz inside; nop; inside: rdmsr",
+    "a way from nowhere": "mov $0x10, %ecx; jmp 1f; nop; test %edx, %edx; 1: rdmsr",
+    "32-bit code's inc": "mov $0x10, %ecx; .byte 0x41; rdmsr",
     "another symbol at a block before": "mov $0x10, %ecx; jmp 1f; inside: nop; 1: rdmsr",
     "a warning goes on": "test %edi, %edi; jz 1f; mov $0x10, %ecx; jmp 2f; 1: mov $0x11, %ecx; ud2; 2: rdmsr",
     "any address": "mov $0x10, %ecx; rdmsr; jmp *%rsi",
@@ -195,10 +199,11 @@ def test_i386(probe: Cprobe, build_elf: Build, name: str) -> None:
 ENTERED = {
     "nothing": "",
     "jump of another section": '.section .altinstr_aux, "ax"\n testb $1, (%rdi)\n jnz .Linside\n jmp .Lbehind',
-    "jump of a part that was split off": '.section .text.unlikely, "ax"\n.type g.cold, @function\ng.cold:\n jmp .Linside\n'
-                                         ".size g.cold, . - g.cold",
+    "jump of a part that was split off": '.section .text.unlikely, "ax"\n.type g.cold, @function\n'
+                                         "g.cold: jmp .Linside\n.size g.cold, . - g.cold",
     "call": '.section .other, "ax"\n call .Linside',
     "short jump of the next function": ".type g, @function\ng: nop\n jz .Linside\n ret\n.size g, . - g",
+    "code behind the function's end": " nop\n jmp .Linside\n",
     "jump label by distance": '.section .rodata, "a"\n.globl __start___jump_table\n__start___jump_table:\n'
                               ".long .Lbefore - ., .Linside - .\n.quad 0\n.globl __stop___jump_table\n"
                               "__stop___jump_table:",
@@ -220,8 +225,8 @@ int sink;
 unsigned char features[8];
 static inline __attribute__((always_inline)) int has_feature(void)
 {
-\t__asm__ goto("jmp 6f\\n.pushsection .altinstr_aux, \\"ax\\"\\n6: testb %0, %1\\njnz %l[yes]\\njmp %l[no]\\n.popsection"
-\t\t: : "i"(8), "m"(features[2]) : : yes, no);
+\t__asm__ goto("jmp 6f\\n.pushsection .altinstr_aux, \\"ax\\"\\n"
+\t\t"6: testb %0, %1\\njnz %l[yes]\\njmp %l[no]\\n.popsection" : : "i"(8), "m"(features[2]) : : yes, no);
 yes:\treturn 1;
 no:\treturn 0;
 }
@@ -300,8 +305,9 @@ void _start(void) { sink = f(sink); }
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_switches(probe: Cprobe, build_elf: Build, compiler: str) -> None:
-    source = INLINE_C.partition("volatile int sink")[0] + "volatile int sink;\nvoid _start(void)\n{\n\tswitch (sink) {\n" \
-        + "".join(f"\tcase {i}: sink = rdmsr(0x{i}00 + {i * i}); break;\n" for i in range(1, 9)) + "\t}\n}\n"
+    cases = "".join(f"\tcase {i}: sink = rdmsr(0x{i}00 + {i * i}); break;\n" for i in range(1, 9))
+    source = INLINE_C.partition("volatile int sink")[0] + \
+        f"volatile int sink;\nvoid _start(void)\n{{\n\tswitch (sink) {{\n{cases}\t}}\n}}\n"
     got = inputs(probe, build_elf({"a.c": source}, ["-O2", "-g"], compiler))
     values = [value for values in got.values() for value in values]
     assert sorted(map(str, values)) in ([hex(int(f"0x{i}00", 16) + i * i) for i in range(1, 9)], ["None"])
@@ -318,6 +324,43 @@ def test_no_inputs_before_relocation(probe: Cprobe, build_elf: Build) -> None:
     """Constants of a relocatable file may be anything yet."""
     source = function("mov $msr, %ecx; rdmsr") + ".globl msr\n"
     assert inputs(probe, build_elf({"a.S": source}, ["-c"], kernel=False)) == {"f": [None]}
+
+
+def test_dwarf_alone_is_not_enough(probe: Cprobe, build_elf: Build) -> None:
+    """Who else comes in shows by symbols."""
+    kernel = build_elf({"a.c": INLINE_C}, ["-O2", "-g"])
+    subprocess.run(["strip", "-s", "--keep-section=.debug_*", kernel], check=True)
+    got = inputs(probe, kernel)
+    assert "leaf" in got and {value for values in got.values() for value in values} == {None}
+
+
+OVERLONG_C = """
+int sink;
+__asm__(".text\\n.type f, @function\\n.globl f\\nf:");
+__attribute__((noinline, used)) static void described(void)
+{
+\t__asm__ volatile("mov $0x10, %%ecx\\nnop\\n.Linside: nop\\nrdmsr" : : : "eax", "ecx", "edx");
+}
+__asm__("mov $0x11, %ecx\\njmp .Linside\\n.size f, . - f");
+void _start(void) { described(); }
+"""
+
+
+def test_dwarf_that_ends_before_the_symbol(probe: Cprobe, build_elf: Build) -> None:
+    kernel = build_elf({"a.c": OVERLONG_C}, ["-O1", "-g", "-fno-toplevel-reorder"])
+    subprocess.run(["objcopy", "--strip-symbol=described", kernel], check=True)
+    assert inputs(probe, kernel) == {"f": [None]}
+    plain = OVERLONG_C.replace("jmp .Linside", "nop")
+    kernel = build_elf({"a.c": plain}, ["-O1", "-g", "-fno-toplevel-reorder"])
+    subprocess.run(["objcopy", "--strip-symbol=described", kernel], check=True)
+    assert inputs(probe, kernel) == {"f": ["0x10"]}
+
+
+def test_entered_is_only_what_is_entered(probe: Cprobe, build_elf: Build) -> None:
+    body = "mov $0x1{n}, %ecx; .Linside{n}: nop; rdmsr"
+    source = "".join(function(body.replace("{n}", str(n)), f"f{n}").replace("_start", f"start{n}") for n in range(4))
+    kernel = build_elf({"a.S": source + '.section .other, "ax"\n jmp .Linside2\n jz .Linside0\n'}, [])
+    assert inputs(probe, kernel) == {"f0": [None], "f1": ["0x11"], "f2": [None], "f3": ["0x13"]}
 
 
 def test_a_symbol_without_size_is_no_bound(probe: Cprobe, build_elf: Build) -> None:
@@ -358,8 +401,12 @@ def test_a_block_of_nothing_but_questions(probe: Cprobe, build_elf: Build) -> No
     """Each looks back over all before it."""
     kernel = build_elf({"a.S": function("mov $0x10, %ecx; .rept 200000; rdmsr; .endr")}, [])
     start = time.monotonic()
-    got = inputs(probe, kernel)["f"]
-    assert time.monotonic() - start < 20 and got[:200] == ["0x10"] * 200 and got[-1] is None
+    done = probe.run("find", kernel, "--insn", "rdmsr", "--inputs", "--format", "json")
+    assert time.monotonic() - start < 20 and done.returncode == 0
+    got = [json.loads(line).get("input") for line in done.stdout.splitlines()]
+    assert got[:200] == ["0x10"] * 200 and got[-1] is None
+    assert done.stderr.splitlines()[-1].endswith(": some say nothing of it")
+    assert "say nothing" not in probe.run("find", kernel, "--insn", "rdmsr").stderr
 
 
 ASSIGNED = {"cpuid": r"%[er]?ax|%a[lh]", "rdmsr": r"%[er]?cx|%c[lh]", "wrmsr": r"%[er]?cx|%c[lh]"}
