@@ -120,10 +120,7 @@ static void find_run(struct cp_inputs *inputs, size_t insn)
 	charge(inputs, end - first);
 }
 
-/*
- * The code around the instruction that is all in the flow and belongs to one symbol, which says where it ends. False:
- * none does.
- */
+/* The code around the instruction that is all in the flow and has no other symbol. False: none says how large it is. */
 static bool own_region(struct cp_inputs *inputs, size_t insn, struct cp_region *ret)
 {
 	const struct cp_flow_insn *insns = inputs->flow.insns;
@@ -132,8 +129,6 @@ static bool own_region(struct cp_inputs *inputs, size_t insn, struct cp_region *
 	if (!symbol || !symbol->size || !cp_region_at(inputs->code, insns[insn].address, ret))
 		return false;
 	find_run(inputs, insn);
-	if (ret->end - symbol->address > symbol->size)
-		ret->end = symbol->address + symbol->size;
 	if (ret->end > insns[inputs->run_end - 1].address)
 		ret->end = insns[inputs->run_end - 1].address + 1;
 	if (ret->start < symbol->address)
