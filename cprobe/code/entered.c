@@ -106,28 +106,46 @@ static bool begins_instruction(struct entries *e, const struct cp_code_part *par
 	return at == address && !region.data;
 }
 
-/*
- * Whatever may be a direct jump or call, at each byte: data and misread code only make more of them. Of two bytes too much
- * may be a jump nearby.
- */
+/* Whatever may be a direct jump or call of 32 bits, at each byte: data and misread code only make more of them. */
 static struct cp_error *read_jumps(struct entries *e, const struct cp_code_part *part)
 {
+	static const bool begins[256] = { [0x0f] = true, [0xe8] = true, [0xe9] = true };
 	struct cp_error *error = NULL;
 
-	for (uint64_t i = 0; i + 2 <= part->size && !error; i++) {
+	for (uint64_t i = 0; i + 5 <= part->size && !error; i++) {
 		const uint8_t *b = part->bytes + i;
-		bool near = (b[0] & 0xfe) == 0xe8 || (b[0] == 0x0f && (b[1] & 0xf0) == 0x80);
-		bool is_short = b[0] == 0xeb || (b[0] & 0xf0) == 0x70 || (b[0] & 0xfc) == 0xe0;
-		uint64_t at = i + (b[0] == 0x0f ? 2 : 1), target;
+		uint64_t target;
 
-		if (!near && is_short)
-			target = at + 1 + (uint64_t)(int8_t)b[1];
-		else if (near && at + 4 <= part->size)
-			target = at + 4 + (uint64_t)(int32_t)cp_read32(part->bytes + at);
-		else
+		if (!begins[*b])
 			continue;
-		target = cp_code_wrap(e->code, part->address + target);
-		if (enters_area(e, part->address + i, target) && (near || begins_instruction(e, part, part->address + i)))
+		if (*b == 0x0f && ((b[1] & 0xf0) != 0x80 || i + 6 > part->size))
+			continue;
+		i += *b == 0x0f;
+		target = part->address + i + 5 + (uint64_t)(int32_t)cp_read32(part->bytes + i + 1);
+		target = cp_code_wrap(e->code, target);
+		if (enters_area(e, part->address + i, target))
+			error = add_target(e, target);
+	}
+	return error;
+}
+
+/* Jumps of 8 bits from around an area. Two bytes are soon misread: they must be an instruction. */
+static struct cp_error *read_short_jumps(struct entries *e, const struct cp_stretch *area)
+{
+	struct cp_error *error = NULL;
+	struct cp_region region;
+	uint64_t from, end;
+
+	if (!cp_region_at(e->code, area->first, &region))
+		return NULL;
+	from = area->first - region.part->address < 130 ? 0 : area->first - region.part->address - 130;
+	end = area->last - region.part->address + 126;
+	for (uint64_t i = from; i < end && i + 2 <= region.part->size && !error; i++) {
+		const uint8_t *b = region.part->bytes + i;
+		uint64_t address = region.part->address + i, target = cp_code_wrap(e->code, address + 2 + (uint64_t)(int8_t)b[1]);
+
+		if ((b[0] == 0xeb || (b[0] & 0xf0) == 0x70 || (b[0] & 0xfc) == 0xe0) && enters_area(e, address, target) &&
+			begins_instruction(e, region.part, address))
 			error = add_target(e, target);
 	}
 	return error;
@@ -217,6 +235,8 @@ struct cp_error *cp_stretches_check(const struct cp_code *code, struct cp_stretc
 		e->budget += code->parts[p].size;
 	for (size_t p = 0; p < code->part_count && !error; p++)
 		error = read_jumps(e, &code->parts[p]);
+	for (size_t a = 0; a < e->area_count && !error; a++)
+		error = read_short_jumps(e, &e->areas[a]);
 	if (!error)
 		error = find_labels(e);
 	if (!error && e->count)
