@@ -75,6 +75,8 @@ static struct cp_error *add_inputs(struct cp_program *program, const struct cp_c
 		if (d->mnemonic && cp_input_is_of(d->mnemonic))
 			error = cp_inputs_read(&inputs, records->items[i].address, &d->has_input, &d->input);
 	}
+	if (!error)
+		error = cp_inputs_check(&inputs);
 	if (!error && !inputs.budget)
 		cp_program_note(program, "%s: too much code to read what its instructions ask for: some say nothing of it",
 			program->image->path);

@@ -75,7 +75,7 @@ def test_man_page_names_every_key(probe: Cprobe, root: Path, guest: Path) -> Non
     page = (root / "docs" / "man" / "cprobe.1").read_text().partition(".Sh JSON")[2].partition(".Sh ")[0]
     named = set(re.findall(r"^\.It (.*)$", page, re.M))
     keys = {key for row in named for key in row.split(" , ")}
-    for question in (["list"], ["find", "--insn", "cpuid"], ["find", "--message", "TSC not initialized"],
+    for question in (["list"], ["find", "--insn", "cpuid", "--inputs"], ["find", "--message", "TSC not initialized"],
                      ["symbol", "tsc_freq"], ["line", "tsc.c:132"]):
         for record in probe.records(question[0], guest, *question[1:]):
             assert set(record) <= keys, question
