@@ -57,3 +57,14 @@ def test_cprobe_is_faster_than_objdump_by_far(root: Path, build: Path, tmp_path:
     (job,) = measured.values()
     (peer,) = job["peers"]
     assert not peer["absent"] and min(peer["took"]["values"]) > 30 * job["median"]
+
+
+@pytest.mark.long
+def test_a_kvm_clocks_cost_is_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-P", root / "bench" / "overlay_bench.py", "--rounds", "3", "--only",
+                           "reference", "--json", tmp_path / "out"], capture_output=True, text=True, timeout=200,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "BOOTSONDE_BUILD": str(build)}, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    (guest,) = json.loads((tmp_path / "out").read_text())
+    assert guest["ratio"] < guest["bar"] * SLACK, guest
+    assert all(len(values) == 3 for values in guest["took"].values())

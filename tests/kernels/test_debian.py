@@ -13,11 +13,16 @@ import pytest
 from labkit import Done, Lab, open_lab
 from terminals import gdb, launcher
 
+from bootsonde.model import msr
+from bootsonde.model.pvclock import STABLE, PvclockTime
 from bootsonde.model.trace import Trace
 
 from .conftest import DEBIAN_APPEND, NO_ROOT
 
 BOOT = ("--append", DEBIAN_APPEND, "--until", NO_ROOT)
+#: Without tsc_early_khz: the clock tells this kernel the TSC's frequency. It learns of a second vCPU by ACPI alone.
+KVMCLOCK_BOOT = ("--append", "console=ttyS0 nokaslr", "--until", NO_ROOT)
+SMP = {1: (), 2: ("--smp", "2", "--machine", "acpi=on")}
 ALSO = "tsc_init,native_calibrate_*,setup_local_APIC,native_cpuid,lapic_init"
 
 
@@ -30,6 +35,11 @@ class Run:
 
     def functions(self) -> set[str]:
         return {event["function"] for event in self.trace.of_kind("hit")}
+
+    @property
+    def console(self) -> list[str]:
+        """Without the kernel's time before each line."""
+        return [re.sub(r"^\[ *\d+\.\d+\] ", "", event["text"]) for event in self.trace.of_kind("console")]
 
 
 def boot(lab: Lab, scenario: str, *words: str | Path) -> Run:
@@ -47,6 +57,19 @@ def pvclock(root: Path, build: Path, debian: Path, tmp_path_factory: pytest.Temp
 def cpuid(root: Path, build: Path, debian: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with open_lab(root, build, tmp_path_factory.mktemp("cpuid")) as lab:
         yield boot(lab, "cpuid", "--kernel", debian / "vmlinux", "--set", "limit=8")
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=lambda smp: f"{smp} vCPU")
+def smp(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def kvmclock(smp: int, root: Path, build: Path, debian: Path, tmp_path_factory: pytest.TempPathFactory
+             ) -> Iterator[Run]:
+    with open_lab(root, build, tmp_path_factory.mktemp("kvmclock")) as lab:
+        done = lab.run(lab.stock("kvmclock"), "--kernel", debian / "vmlinux", *KVMCLOCK_BOOT, *SMP[smp]).expect(0)
+        yield Run(done, lab.trace("kvmclock"))
 
 
 def test_pvclock_passes(pvclock: Run) -> None:
@@ -129,6 +152,54 @@ def test_two_vcpus(lab: Lab, debian: Path) -> None:
     run.done.expect(0)
     hits = [event["vcpu"] for event in run.trace.of_kind("hit") if event["function"] == "setup_local_APIC"]
     assert sorted(hits) == [0, 1]
+
+
+# A KVM clock under plain TCG.
+
+
+@pytest.mark.parametrize("line", ["Hypervisor detected: KVM", "kvm-clock: Using msrs 4b564d01 and 4b564d00",
+                                  "Booting paravirtualized kernel on KVM",
+                                  "clocksource: Switched to clocksource kvm-clock"])
+def test_kvmclock_is_believed_in(kvmclock: Run, line: str) -> None:
+    assert kvmclock.console.count(line) == 1
+
+
+def test_kvmclock_reaches_the_end_of_the_boot(kvmclock: Run) -> None:
+    assert f'passed: the console shows "{NO_ROOT}"' in kvmclock.done.out
+    assert not any("clocksource: Marking" in line and "kvm-clock" in line for line in kvmclock.console)
+
+
+def test_kvmclock_tells_the_tscs_frequency(kvmclock: Run) -> None:
+    """This kernel takes it from the structure, and asks no leaf."""
+    announced = re.search(r"KVM clock: a TSC of (\d+\.\d+) MHz, as measured", kvmclock.done.out)
+    (detected,) = [line.split()[2] for line in kvmclock.console if line.startswith("tsc: Detected ")]
+    assert announced is not None and abs(float(announced[1]) - float(detected)) < 0.0015
+    assert "never asked for: cpuid 0x40000010" in kvmclock.done.out
+    assert not any("calibration" in line for line in kvmclock.console)
+
+
+def test_kvmclock_is_registered_by_each_vcpu(kvmclock: Run, smp: int) -> None:
+    writes = [event for event in kvmclock.trace.of_kind("msr") if int(event["msr"], 0) == msr.KVM_SYSTEM_TIME]
+    filled = [event for event in kvmclock.trace.of_kind("inject") if event["target"] == PvclockTime.STRUCT]
+    assert [event["vcpu"] for event in writes] == [event["vcpu"] for event in filled] == list(range(smp))
+    assert [int(event["value"], 0) for event in writes] == [int(event["physical"], 0) | 1 for event in filled]
+    (structure,) = {PvclockTime.unpack(bytes.fromhex(event["after"])) for event in filled}
+    assert structure.flags == STABLE and structure.version == 2
+
+
+def test_kvmclock_knows_who_asks_through_a_helper(kvmclock: Run) -> None:
+    """All accesses are native_write_msr's own; whom it is called by tells them apart."""
+    callers = {(int(event["msr"], 0), event["function"], event["caller"]["function"].partition("+")[0])
+               for event in kvmclock.trace.of_kind("msr")}
+    assert callers == {(msr.KVM_SYSTEM_TIME, "native_write_msr", "kvm_register_clock"),
+                       (msr.KVM_WALL_CLOCK, "native_write_msr", "kvm_get_wallclock")}
+
+
+def test_kvmclock_finds_the_signature_by_a_helper(kvmclock: Run) -> None:
+    asked = [event for event in kvmclock.trace.of_kind("cpuid") if int(event["leaf"], 0) == 0x40000000]
+    assert {event["function"] for event in asked} == {"native_cpuid"}
+    assert {tuple(event["values"].values()) for event in asked} == {
+        ("0x40000010", "0x4b4d564b", "0x564b4d56", "0x4d")}
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import terminals
 from labkit import Lab
 from terminals import launcher
 
+from bootsonde.model.pvclock import STABLE, PvclockTime
 from bootsonde.model.trace import Trace, read_trace
 
 from .conftest import Column, version
@@ -87,6 +88,31 @@ def test_injection(lab: Lab, column: Column) -> None:
         assert "injected rax = 0x1122334455665a88" in said and "tsc_shift = 0xff (-1)" in said, said
         assert "= 77" in debugger.type("p tsc_freq")
         assert "  skipped " in debugger.type("bootsonde skip")
+
+
+def test_kvmclock(lab: Lab, column: Column) -> None:
+    """The overlay answers, steps and fills in as it does with the oldest versions, on two vCPUs."""
+    lab.run(lab.stock("kvmclock"), "--smp", "2", **column.environment).expect(0)
+    trace = lab.trace("kvmclock")
+    console = [text for text, in essence(trace, "console", "text")]
+    assert 'Timecounter "kvmclock" keeps time now' in console and "PASS pvclock_vcpus_agree" in console
+    assert essence(trace, "cpuid", "function", "leaf") == [
+        ("identify_hypervisor", "0x40000000"), ("tsc_freq_cpuid_vm", "0x40000010"),
+        ("kvm_clock_identify", "0x40000001"), ("kvm_clock_attach", "0x40000001"),
+        ("lapic_calibrate_initcount_cpuid_vm", "0x40000010")]
+    assert sorted(essence(trace, "msr", "msr", "vcpu")) == [
+        ("0x4b564d00", 0), ("0x4b564d01", 0), ("0x4b564d01", 1)]
+    filled = [event for event in trace.of_kind("inject") if event["target"] == PvclockTime.STRUCT]
+    (structure,) = {PvclockTime.unpack(bytes.fromhex(event["after"])) for event in filled}
+    assert (structure.version, structure.flags, len(filled)) == (2, STABLE, 2)
+    lab.expect_nothing_left()
+
+
+def test_kvmclock_under_icount(lab: Lab, column: Column) -> None:
+    """Only there the processor's own answers are asked for later than at reset."""
+    done = lab.run(lab.stock("kvmclock"), "--icount", "shift=3,sleep=off", **column.environment).expect(0)
+    assert "KVM clock: a TSC of 1000.000 MHz\n" in done.out
+    assert ("TSC: P-state variant, 1000000000 Hz",) in essence(lab.trace("kvmclock"), "console", "text")
 
 
 def test_four_vcpus(lab: Lab, column: Column) -> None:
