@@ -21,13 +21,15 @@ tsc_hz = scenario.setting("tsc_hz", 0, "the TSC's frequency that the guest is to
 features = scenario.setting("features", 0x01000009, "leaf 0x40000001 EAX: 1 old MSRs, 8 new MSRs, 0x1000000 stable")
 paused = scenario.setting("paused", False, "the guest is told that it was paused (flag bit 1)")
 fault = scenario.setting("fault", "", "odd, mul0, torn or backwards: what is wrong with the clock")
+again = scenario.setting("again", False, "vCPUs may register anew, elsewhere, later on")
 seed = scenario.setting("seed", 1, "at which reads a fault acts, and how")
 faults = scenario.setting("faults", 5, "how often it acts")
 watch = scenario.setting("watch", "pvclock_init,kvm_clock_*,kvmclock_*,kvm_sched_clock_init,kvm_get_wallclock,"
                          "pvclock_tsc_freq,pvclock_read_wall*,tc_init", "functions whose hits are recorded, globs")
 limit = scenario.setting("limit", 3, "hits recorded of each of those")
 
-scenario.kvm_clock(tsc_hz=tsc_hz or None, features=features, paused=paused, fault=fault, seed=seed, limit=faults)
+scenario.kvm_clock(tsc_hz=tsc_hz or None, features=features, paused=paused, fault=fault, seed=seed, limit=faults,
+                   again=again)
 scenario.at(Functions(tuple(watch.split(",")), inlined="exclude"), limit=limit, optional=True,
             name="what brings the clock up")
 scenario.until("login:")

@@ -64,6 +64,16 @@ def test_a_register_reads_what_was_written_each_vcpu_its_own() -> None:
     assert clock.value(0, WALL_CLOCK) == clock.value(1, WALL_CLOCK) == 0x1000
 
 
+def test_the_clock_is_complete_when_all_have_registered_and_the_wall_clock_was_asked_for() -> None:
+    clock = clockwork()
+    register(clock)
+    assert not clock.is_complete(1)
+    clock.write(0, WALL_CLOCK, 0x1000, HZ, 10 ** 18, {})
+    assert clock.is_complete(1) and not clock.is_complete(2)
+    register(clock, 1)
+    assert clock.is_complete(2)
+
+
 def test_a_vcpu_that_lets_go_is_forgotten() -> None:
     clock = clockwork()
     register(clock)

@@ -214,6 +214,14 @@ def test_a_processor_without_a_hypervisor_gets_one(lab: Lab, icount: tuple[str, 
     assert "PASS cpuid_as_cached" in done.out
 
 
+@pytest.mark.parametrize("again", ["no", "yes"])
+def test_wrmsr_is_left_alone_once_the_clock_is_set(lab: Lab, again: str) -> None:
+    """It is set with the wall clock that the guest asks for last."""
+    done = lab.run(lab.stock("kvmclock"), "--smp", "2", "--set", f"again={again}").expect(0)
+    assert ("wrmsr is left alone" in done.out) == (again == "no")
+    assert "wrmsr MSR_KVM_SYSTEM_TIME_NEW 2, wrmsr MSR_KVM_WALL_CLOCK_NEW 1" in done.out
+
+
 def test_every_vcpus_clock_is_shown(lab: Lab) -> None:
     scenario = lab.scenario("clocks", 'scenario.kvm_clock(tsc_hz=2000000000)', 'scenario.at(Functions("selftest_run"))')
     with launcher(lab, "--smp", "2"), gdb(lab) as debugger:

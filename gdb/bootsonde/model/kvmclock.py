@@ -42,7 +42,8 @@ class KvmClock:
     tsc_hz: the TSC's frequency, None until it is measured. bus_hz: the local APIC timer's before its divider; QEMU's
     counts nanoseconds. features: leaf 0x40000001 EAX. paused: flag bit 1 is set at registration. fault: one of FAULTS.
     seed: chooses at which reads `torn` and `backwards` act and by how much. limit: how often they act. readers: globs
-    of functions whose TSC reads stand in the middle of reading a structure.
+    of functions whose TSC reads stand in the middle of reading a structure. again: vCPUs may register anew, elsewhere,
+    as when a kernel was suspended; else no wrmsr is looked at once all have, because breakpoints there slow it down.
     """
 
     tsc_hz: Optional[int] = None
@@ -52,6 +53,7 @@ class KvmClock:
     fault: str = ""
     seed: int = 1
     limit: int = 5
+    again: bool = False
     readers: Tuple[str, ...] = ("*pvclock*", "*kvm_clock*", "*kvmclock*")
 
     def __post_init__(self) -> None:
@@ -190,6 +192,10 @@ class Clockwork:
         self._torn[vcpu] = replace(structure, version=version + 2)
         wild = structure.system_time + self._random.randint(1, 1000) * _NS
         return self._put(vcpu, replace(structure, version=version, system_time=wild))
+
+    def is_complete(self, vcpus: int) -> bool:
+        """Whether that many vCPUs have registered and the wall clock was asked for."""
+        return len(self.registered) >= vcpus and any((0, index) in self._msrs for index in self.clock.wall_clock_msrs)
 
     @property
     def is_done(self) -> bool:

@@ -27,7 +27,7 @@ from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.scenario import Rule
 from bootsonde.session import ask, frequency, machine, ondemand
 from bootsonde.session.points import Armed
-from bootsonde.session.recorder import Recorder
+from bootsonde.session.recorder import Recorder, say
 
 _MASK32 = 0xffffffff
 #: A segment of an ELF file that is loaded.
@@ -56,6 +56,7 @@ class Overlay:
         self._kept: Dict[tuple[int, int], int] = {}
         self._answered: Counter[str] = Counter()
         self._observed: Counter[str] = Counter()
+        self._is_set = False
 
     @property
     def wants_cpuid(self) -> bool:
@@ -163,10 +164,12 @@ class Overlay:
 
     # In stop(): registers and memory may be read and written; the vCPU may be moved, not stepped.
 
+    def passes(self) -> bool:
+        """Whether the vCPU, at a cpuid, is told nothing but what its processor says."""
+        return self.cpuid.is_ready and self._plan() is None
+
     def answer_now(self, site: Site) -> bool:
         """At an instruction of ours: True if nothing is left to be done at a stop."""
-        if site.mnemonic == "cpuid" and self.cpuid.is_ready and self._plan() is None:
-            return True  # Most are of this kind: not a word more with the stub than need be.
         kind = ask.instruction()
         if kind is None or machine.register("cs") & 3:
             return True  # Other code lies at this address now.
@@ -307,6 +310,15 @@ class Overlay:
                  for data in [machine.read_physical(address, size)] if data is not None}
         writes = self.clockwork.write(vcpu, index, value, ask.rdtsc_here(), time.time_ns(), there)
         self._put(site, writes)
+
+    def clock_is_set(self, vcpus: int) -> bool:
+        """Once: that all vCPUs have registered and the wall clock was asked for, so that no wrmsr matters any more."""
+        if self.clock is None or self.clockwork is None or self.clock.again or self.msrs or self._is_set:
+            return False
+        self._is_set = self.clockwork.is_complete(vcpus)
+        if self._is_set:
+            say("  KVM clock: all vCPUs have registered, and nothing is to be written any more: wrmsr is left alone")
+        return self._is_set
 
     def reading(self, site: Site) -> bool:
         """In stop(), at a TSC read in the middle of a clock's reader: do what a fault does there. True: never again."""

@@ -99,6 +99,11 @@ class Watchdog:
                 self._panic_line = self._panic_line or line
                 self._note_panic(f"the guest panicked: {line.strip()[:REASON_LIMIT]}", line)
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the run is to end, by what is known without looking at the console."""
+        return self.verdict is not None or (self._deadline is not None and time.monotonic() >= self._deadline)
+
     def take_lines(self) -> List[Tuple[int, str]]:
         """The console lines since the last call, each with its time."""
         with self._lock:
