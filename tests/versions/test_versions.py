@@ -109,7 +109,7 @@ def test_kvmclock(lab: Lab, column: Column) -> None:
 
 
 def test_kvmclock_under_icount(lab: Lab, column: Column) -> None:
-    """Only there the processor's own answers are asked for later than at reset."""
+    """There the processor is asked for its own answers in the middle of the boot, and not at reset."""
     done = lab.run(lab.stock("kvmclock"), "--icount", "shift=3,sleep=off", **column.environment).expect(0)
     assert "KVM clock: a TSC of 1000.000 MHz\n" in done.out
     assert ("TSC: P-state variant, 1000000000 Hz",) in essence(lab.trace("kvmclock"), "console", "text")
