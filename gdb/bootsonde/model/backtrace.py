@@ -55,15 +55,16 @@ def call_before(code: bytes, address: int) -> Optional[int]:
 
 
 def callers(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: Callable[[int], Optional[int]],
-            depth: int = DEPTH) -> List[Caller]:
+            depth: int = DEPTH, window: int = WINDOW) -> List[Caller]:
     """The return addresses from the innermost on.
 
     function: the first address of the function that is being left, if known. sp, fp: stack and frame pointer there.
-    starts_at: the first address of the function around an address; None where there is no code.
+    starts_at: the first address of the function around an address; None where there is no code. window: bytes of the
+    stack in which each is looked for.
     """
     found: List[Caller] = []
     while len(found) < depth:
-        step = _next(function, sp, fp, read, starts_at)
+        step = _next(function, sp, fp, read, starts_at, window)
         if step is None:
             break
         caller, slot = step
@@ -75,11 +76,11 @@ def callers(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: 
     return found
 
 
-def _next(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: Callable[[int], Optional[int]]
-          ) -> Optional[Tuple[Caller, int]]:
+def _next(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: Callable[[int], Optional[int]],
+          window: int) -> Optional[Tuple[Caller, int]]:
     """The next return address, and where on the stack it is."""
     guess: Optional[int] = None
-    stack = read(sp, WINDOW)
+    stack = read(sp, window)
     for offset in range(0, len(stack) - 7, 8):
         address = int.from_bytes(stack[offset:offset + 8], "little")
         # The byte before: a call that does not return may be the last instruction of its function.

@@ -3,7 +3,8 @@
 Source: Linux Documentation/virt/kvm/x86/{cpuid,msr}.rst.
 
 All vCPUs' structures are taken from one moment (TSC, ns), so that they agree to the nanosecond; this is right where all
-vCPUs count one TSC, as QEMU's under TCG do. The clock began when the TSC was 0, which is when QEMU started.
+vCPUs count one TSC, as QEMU's under TCG do. The clock began when the TSC was 0, which is when QEMU started; that is the
+moment, unless one is wanted before which time can go back.
 """
 
 from __future__ import annotations
@@ -131,12 +132,16 @@ class Clockwork:
         mul, shift = scale_for(self.clock.tsc_hz // 1000 * 1000)
         return PvclockTime(2, 0, 0, mul, shift, 0).ns(tsc)
 
+    def needs_tsc(self, index: int) -> bool:
+        """Whether `write` has to know the TSC."""
+        return index in self.clock.wall_clock_msrs or self.clock.fault == "backwards" and self._began is None
+
     def write(self, vcpu: int, index: int, value: int, tsc: int, realtime_ns: int,
               before: Mapping[int, bytes]) -> List[Write]:
         """A vCPU has written one of this clock's registers: what is to be written into its memory.
 
-        tsc, realtime_ns: at this moment. before: physical address -> the bytes that are there, for the version, which
-        goes on from them.
+        tsc, realtime_ns: at this moment; 0 where they are not needed. before: physical address -> the bytes that are
+        there, for the version, which goes on from them.
         """
         if index in self.clock.wall_clock_msrs:
             self._msrs[0, index] = value

@@ -72,15 +72,13 @@ def _replaced(code: bytes, registers: Dict[str, int]) -> Iterator[None]:
     try:
         if code != bytes_before:
             machine.write(pc, code)
-        for name, value in registers.items():
-            machine.set_register(name, value)
+        if registers:
+            machine.assign(**registers)
         yield
     finally:
         if code != bytes_before:
             machine.write(pc, bytes_before)
-        for name, value in before.items():
-            if machine.register(name) != value:
-                machine.set_register(name, value)
+        machine.assign(**before)
 
 
 def _execute_here(code: bytes, registers: Dict[str, int]) -> Tuple[int, int, int, int]:
@@ -92,7 +90,7 @@ def _execute_here(code: bytes, registers: Dict[str, int]) -> Tuple[int, int, int
     with ondemand.uninterrupted(), muted(), _replaced(code, registers):
         machine.step_past(pc)
         eax, ebx, ecx, edx = (machine.register(name) & 0xffffffff for name in ("rax", "rbx", "rcx", "rdx"))
-        machine.set_register("rip", pc)
+        machine.assign(rip=pc)
     return eax, ebx, ecx, edx
 
 

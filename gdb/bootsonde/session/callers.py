@@ -6,11 +6,13 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import gdb
 
-from bootsonde.model.backtrace import DEPTH, callers
+from bootsonde.model.backtrace import DEPTH, WINDOW, callers
 from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
 
 _PAGE = 4096
+#: Bytes of the stack in which the nearest caller's address is looked for.
+NEAR = 512
 
 
 class Callers:
@@ -49,10 +51,14 @@ class Callers:
             pass
         return data
 
-    def of(self, place: int, depth: int = DEPTH) -> List[Dict[str, Any]]:
+    def nearest(self, place: int) -> Optional[Dict[str, Any]]:
+        """Only the innermost, of a function with a small frame: each place of the stack costs questions."""
+        return next(iter(self.of(place, 1, NEAR)), None)
+
+    def of(self, place: int, depth: int = DEPTH, window: int = WINDOW) -> List[Dict[str, Any]]:
         """The callers of the function around `place`, in which the selected vCPU is, from the innermost on."""
         found = callers(self.starts_at(place), machine.register("rsp"), machine.register("rbp"), self._read,
-                        self.starts_at, depth)
+                        self.starts_at, depth, window)
         return [self.described(caller.address) if caller.certain else {**self.described(caller.address), "guess": True}
                 for caller in found]
 

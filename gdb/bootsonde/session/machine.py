@@ -76,6 +76,12 @@ def register(name: str) -> int:
     return int(gdb.newest_frame().read_register(name)) & _MASK64
 
 
+def assign(**registers: int) -> None:
+    """Write whole registers of the selected vCPU, in this order, by one question to GDB; a fifth of the time of as many
+    set_register. rip has to be last: what GDB knows of the frame changes with it."""
+    gdb.parse_and_eval(", ".join(f"${name} = {value:#x}" for name, value in registers.items()))
+
+
 def set_register(name: str, value: int) -> Tuple[str, int, int]:
     """Write a register or a part of one and read it back: (the whole register that was written, before, after).
 

@@ -30,6 +30,8 @@ from bootsonde.session.points import Armed
 from bootsonde.session.recorder import Recorder, say
 
 _MASK32 = 0xffffffff
+#: What became of a write.
+_TAKEN = "taken by the KVM clock"
 #: A segment of an ELF file that is loaded.
 PT_LOAD = 1
 #: Leaf 1 ECX: a hypervisor is there.
@@ -179,15 +181,15 @@ class Overlay:
         if kind == "read":
             return self._answer_read_now(site, index, vcpu)
         if self.clockwork is not None and self.clockwork.owns(index):
-            return False
+            return self._write_clock_now(site, index, vcpu)
         write = self.msrs.rule(index).write
         if write in (None, FAULT):
             return write is None
         value = ask.value()
         if write == KEEP:
             self._kept[vcpu, index] = value
-        machine.set_register("rip", machine.register("rip") + 2)
         self._told_msr(site, MsrAccess("write", index, value), str(write))
+        machine.assign(rip=machine.register("rip") + 2)
         return True
 
     def _plan(self) -> Optional[CpuidPlan]:
@@ -199,29 +201,36 @@ class Overlay:
             return False
         leaf, subleaf = machine.register("rax") & _MASK32, machine.register("rcx") & _MASK32
         answer = plan.answer(leaf, subleaf, None)
-        self._set_answer(answer)
-        machine.set_register("rip", machine.register("rip") + 2)
+        # Whatever is read comes before what is written, which has GDB look for its frame anew.
         self._told_cpuid(site, answer, None)
+        machine.assign(rax=answer.eax, rbx=answer.ebx, rcx=answer.ecx, rdx=answer.edx, rip=machine.register("rip") + 2)
         return True
 
     def _answer_read_now(self, site: Site, index: int, vcpu: int) -> bool:
         value = self._whole_value(index, vcpu)
         if value is None:
             return self.msrs.rule(index).read is None
-        self._set_value(value)
-        machine.set_register("rip", machine.register("rip") + 2)
         self._told_msr(site, MsrAccess("read", index, value), "answered")
+        machine.assign(rax=value & _MASK32, rdx=value >> 32, rip=machine.register("rip") + 2)
+        return True
+
+    def _write_clock_now(self, site: Site, index: int, vcpu: int) -> bool:
+        assert self.clockwork is not None
+        if self.clockwork.needs_tsc(index):
+            return False
+        value = ask.value()
+        self._told_msr(site, MsrAccess("write", index, value), _TAKEN)
+        self._write_clock(site, vcpu, index, value, 0)
+        machine.assign(rip=machine.register("rip") + 2)
         return True
 
     @staticmethod
     def _set_answer(answer: CpuidAnswer) -> None:
-        for name, value in (("rax", answer.eax), ("rbx", answer.ebx), ("rcx", answer.ecx), ("rdx", answer.edx)):
-            machine.set_register(name, value)
+        machine.assign(rax=answer.eax, rbx=answer.ebx, rcx=answer.ecx, rdx=answer.edx)
 
     @staticmethod
     def _set_value(value: int) -> None:
-        machine.set_register("rax", value & _MASK32)
-        machine.set_register("rdx", value >> 32)
+        machine.assign(rax=value & _MASK32, rdx=value >> 32)
 
     # At a stop.
 
@@ -246,7 +255,7 @@ class Overlay:
         plan = self.cpuid.plan(leaf, subleaf) if self.cpuid else None
         caller = self.recorder.caller(site)
         if plan is not None and plan.ask is not None and plan.ask != leaf:
-            machine.set_register("rax", plan.ask)
+            machine.assign(rax=plan.ask)
         native = ask.step_cpuid()
         if observed and not asked:
             self._observed[f"cpuid {leaf:#x}"] += 1
@@ -271,9 +280,9 @@ class Overlay:
         if observed:
             self._observed[_msr_name(access, index)] += 1
         if access == "write" and self.clockwork is not None and self.clockwork.owns(index):
-            self._told_msr(site, MsrAccess("write", index, value), "taken by the KVM clock", caller)
-            self._write_clock(site, vcpu, index, value)
-            machine.set_register("rip", pc + 2)
+            self._told_msr(site, MsrAccess("write", index, value), _TAKEN, caller)
+            self._write_clock(site, vcpu, index, value, ask.rdtsc_here())
+            machine.assign(rip=pc + 2)
             return None
         if (rule.read if access == "read" else rule.write) == FAULT:
             ask.fault()
@@ -303,12 +312,12 @@ class Overlay:
         if self.clock is not None and not question(1).ecx & _HYPERVISOR:
             self.cpuid.add(f"1: ecx |= {_HYPERVISOR:#x}")
 
-    def _write_clock(self, site: Site, vcpu: int, index: int, value: int) -> None:
+    def _write_clock(self, site: Site, vcpu: int, index: int, value: int, tsc: int) -> None:
         assert self.clockwork is not None
         size = PvclockTime.SIZE
         there = {address: data for address in {value, value & ~1}
                  for data in [machine.read_physical(address, size)] if data is not None}
-        writes = self.clockwork.write(vcpu, index, value, ask.rdtsc_here(), time.time_ns(), there)
+        writes = self.clockwork.write(vcpu, index, value, tsc, time.time_ns(), there)
         self._put(site, writes)
 
     def clock_is_set(self, vcpus: int) -> bool:

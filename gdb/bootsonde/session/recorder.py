@@ -135,7 +135,7 @@ class Recorder:
                 return self._callers.described(machine.read_number(machine.register("rsp"), 8))
             except gdb.MemoryError:
                 return None
-        return next(iter(self._callers.of(pc, depth=1)), None) if self._callers.starts_at(pc) is not None else None
+        return self._callers.nearest(pc) if self._callers.starts_at(pc) is not None else None
 
     def hit(self, site: Site, kind: str = "hit") -> None:
         """The selected vCPU has reached a site."""

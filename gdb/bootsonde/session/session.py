@@ -233,7 +233,14 @@ class Session:
                 armed.hits += 1
                 if machine.register("rip") == point.address and not self.overlay.answer_now(armed.site):
                     self._pending.append(armed)
+                self._leave_clock()
                 break
+
+    def _leave_clock(self) -> None:
+        """Once the KVM clock is set, no wrmsr is looked at any more."""
+        if self.overlay.clock_is_set(len(gdb.selected_inferior().threads())):
+            self._spent += [point for point in self.points.by_address.values()
+                            if all(each.rule.overlays == "msr" for each in point.armed)]
 
     def _panicked(self, site: Site) -> None:
         message = machine.read_string(machine.register("rdi")) or ""
@@ -351,10 +358,8 @@ class Session:
         while self._pending:
             armed = self._pending.pop(0)
             stepped = self.actions.step(armed)
-            if self.overlay.clock_is_set(len(gdb.selected_inferior().threads())):
-                self._spent += [point for point in self.points.by_address.values()
-                                if all(each.rule.overlays == "msr" for each in point.armed)]
-                self._retire()
+            self._leave_clock()
+            self._retire()
             if not stepped:
                 say(f"  {armed.site.label}: no such instruction here; not stepped")
                 continue

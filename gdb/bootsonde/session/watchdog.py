@@ -19,7 +19,7 @@ from bootsonde.model.console import ConsoleLog, first_with
 from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice
 
 #: How often the console is read while the guest runs, and how often an unheeded interrupt is repeated; seconds.
-POLL_S, REPEAT_S = 0.02, 0.25
+POLL_S, REPEAT_S = 0.005, 0.25
 #: After a panic the guest may go on talking, and leave by itself, as long as its console grows, within limits.
 PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
 #: Characters of a panic's line that a verdict repeats.
