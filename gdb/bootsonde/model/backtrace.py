@@ -55,16 +55,18 @@ def call_before(code: bytes, address: int) -> Optional[int]:
 
 
 def callers(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: Callable[[int], Optional[int]],
-            depth: int = DEPTH, window: int = WINDOW) -> List[Caller]:
+            depth: int = DEPTH, window: int = WINDOW, in_code: Callable[[int], bool] = lambda address: True
+            ) -> List[Caller]:
     """The return addresses from the innermost on.
 
     function: the first address of the function that is being left, if known. sp, fp: stack and frame pointer there.
     starts_at: the first address of the function around an address; None where there is no code. window: bytes of the
-    stack in which each is looked for.
+    stack in which each is looked for. in_code: says at once whether an address may be code; it spares `starts_at`, and
+    reading, most words of the stack.
     """
     found: List[Caller] = []
     while len(found) < depth:
-        step = _next(function, sp, fp, read, starts_at, window)
+        step = _next(function, sp, fp, read, starts_at, window, in_code)
         if step is None:
             break
         caller, slot = step
@@ -77,17 +79,17 @@ def callers(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: 
 
 
 def _next(function: Optional[int], sp: int, fp: int, read: Reader, starts_at: Callable[[int], Optional[int]],
-          window: int) -> Optional[Tuple[Caller, int]]:
+          window: int, in_code: Callable[[int], bool]) -> Optional[Tuple[Caller, int]]:
     """The next return address, and where on the stack it is."""
     guess: Optional[int] = None
     stack = read(sp, window)
     for offset in range(0, len(stack) - 7, 8):
         address = int.from_bytes(stack[offset:offset + 8], "little")
         # The byte before: a call that does not return may be the last instruction of its function.
-        if starts_at(address - 1) is None:
+        if not in_code(address - 1):
             continue
         called = call_before(read(address - _LONGEST, _LONGEST), address)
-        if called is None:
+        if called is None or starts_at(address - 1) is None:
             continue
         slot = sp + offset
         if called == function:

@@ -27,9 +27,12 @@ class Callers:
                 first = int(segment["vaddr"], 0)
                 self._code.append((first, first + int(segment["memsz"])))
 
+    def _in_code(self, address: int) -> bool:
+        return any(first <= address < end for first, end in self._code)
+
     def starts_at(self, address: int) -> Optional[int]:
         """The first address of the function around an address; None where there is no code."""
-        if not any(first <= address < end for first, end in self._code):
+        if not self._in_code(address):
             return None
         record = self._symbolizer.look_up(address)
         return address - int(record.get("offset", 0)) if record.get("name") not in (None, "?") else None
@@ -58,7 +61,7 @@ class Callers:
     def of(self, place: int, depth: int = DEPTH, window: int = WINDOW) -> List[Dict[str, Any]]:
         """The callers of the function around `place`, in which the selected vCPU is, from the innermost on."""
         found = callers(self.starts_at(place), machine.register("rsp"), machine.register("rbp"), self._read,
-                        self.starts_at, depth, window)
+                        self.starts_at, depth, window, self._in_code)
         return [self.described(caller.address) if caller.certain else {**self.described(caller.address), "guess": True}
                 for caller in found]
 

@@ -133,7 +133,11 @@ def _start(scenario: Scenario, config: Optional[SessionConfig]) -> None:
     if not _connection.alive():
         attach(config.stub if config is not None else None)
     session = Session(config or _config(scenario), _connection)
-    session.prepare(scenario)
+    try:
+        session.prepare(scenario)
+    except BaseException:
+        session.close_files()
+        raise
     _session = session
     say("bootsonde: running to the first hit; Ctrl-C stops earlier")
     go(stop_at_hit=True)

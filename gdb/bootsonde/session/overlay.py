@@ -320,11 +320,12 @@ class Overlay:
         writes = self.clockwork.write(vcpu, index, value, tsc, time.time_ns(), there)
         self._put(site, writes)
 
-    def clock_is_set(self, vcpus: int) -> bool:
+    def clock_is_set(self) -> bool:
         """Once: that all vCPUs have registered and the wall clock was asked for, so that no wrmsr matters any more."""
         if self.clock is None or self.clockwork is None or self.clock.again or self.msrs or self._is_set:
             return False
-        self._is_set = self.clockwork.is_complete(vcpus)
+        self._is_set = self.clockwork.is_complete(1) and self.clockwork.is_complete(
+            len(gdb.selected_inferior().threads()))
         if self._is_set:
             say("  KVM clock: all vCPUs have registered, and nothing is to be written any more: wrmsr is left alone")
         return self._is_set

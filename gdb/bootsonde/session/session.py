@@ -84,6 +84,7 @@ class Session:
         """
         scenario.check_settings()
         self.scenario = scenario
+        self.symbolizer.start()
         probe = Probe(self.config.cprobe, self.config.symbols)
         info = probe.ask("info").records[0]
         info["file"] = self.config.symbols
@@ -238,7 +239,7 @@ class Session:
 
     def _leave_clock(self) -> None:
         """Once the KVM clock is set, no wrmsr is looked at any more."""
-        if self.overlay.clock_is_set(len(gdb.selected_inferior().threads())):
+        if self.overlay.clock_is_set():
             self._spent += [point for point in self.points.by_address.values()
                             if all(each.rule.overlays == "msr" for each in point.armed)]
 
