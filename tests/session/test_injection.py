@@ -369,7 +369,8 @@ def test_commands_that_write_are_refused_in_a_replay(lab: Lab, replay: tuple[str
     with launcher(lab, *replay), gdb(lab) as debugger:
         debugger.type("source watch.py")
         before = debugger.type("info registers")
-        for command in ("inject tsc_freq=1", "return", "skip", "cpuid 1", "wrmsr IA32_LSTAR 1", "rdtsc"):
+        for command in ("inject tsc_freq=1", "return", "skip", "cpuid 1", "wrmsr IA32_LSTAR 1", "rdtsc",
+                        "overlay cpuid 1: eax = 1"):
             said = debugger.type(f"bootsonde {command}")
             assert "this guest replays a recording, and a write may stall it" in said, said
         assert debugger.type("info registers") == before

@@ -93,8 +93,7 @@ class Overlay(gdb.Command):
         kind, _, line = argument.strip().partition(" ")
         with interactive.user_errors():
             if kind in ("cpuid", "msr"):
-                if session.verdict is not None:
-                    raise UserError("this run has ended: source a scenario for a new one")
+                session = interactive.changing("nothing is overlaid")
                 say(f"bootsonde: {session.add_overlay(kind, line)} breakpoints more")
             elif kind:
                 raise UserError("usage: bootsonde overlay [cpuid LEAF: CHANGE, ... | msr MSR: WHAT, ...]")
