@@ -75,18 +75,22 @@ class Symbolizer:
         self._unread = 0
 
     def start(self) -> None:
-        """Have cprobe read the kernel by now, so that the first question need not wait for that."""
-        if self._child is None:
+        """Have cprobe read the kernel by now, so that the first question need not wait for that.
+
+        That it cannot be started is Probe's to say.
+        """
+        if self._child is not None:
+            return
+        try:
             # Ctrl-C on the terminal is not for it.
             self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                            stderr=subprocess.DEVNULL, start_new_session=True)
             assert self._child.stdin is not None
-            try:
-                self._child.stdin.write(b"0\n")
-                self._child.stdin.flush()
-                self._unread = 1
-            except OSError:
-                pass  # It has ended: a question will find out.
+            self._child.stdin.write(b"0\n")
+            self._child.stdin.flush()
+            self._unread = 1
+        except OSError:
+            pass
 
     def look_up(self, address: int) -> Dict[str, Any]:
         """cprobe's record: address, and where known name, offset, file, line."""
@@ -107,7 +111,9 @@ class Symbolizer:
     def _ask(self, address: int) -> Dict[str, Any]:
         unknown = {"address": f"{address:#x}"}
         self.start()
-        assert self._child is not None and self._child.stdin is not None and self._child.stdout is not None
+        if self._child is None:
+            return unknown
+        assert self._child.stdin is not None and self._child.stdout is not None
         try:
             while self._unread:
                 self._child.stdout.readline()
