@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, List, Optional, Union
+from typing import Any, List, Optional, Set, Union
 
 import gdb
 
@@ -55,6 +55,7 @@ class Session:
         self._spent: List[Union[Point, Watchpoint]] = []
         self._failure: Optional[BaseException] = None
         self._identified = False
+        self._load_addresses: Set[int] = set()  # Whose code may be that of another kernel, or of what unpacks one.
         self._stop_at_hit = False
         self._hit = False
         self._own_stop = False
@@ -141,7 +142,9 @@ class Session:
         for each in planned:
             if each.rule.overlays:
                 each.armed = [armed for armed in each.armed if self.overlay.concerns(armed.site)]
-                each.armed += self.overlay.aliases(each.armed, self._info)
+                aliases = self.overlay.aliases(each.armed, self._info)
+                self._load_addresses.update(armed.site.address for armed in aliases)
+                each.armed += aliases
 
     def add_overlay(self, kind: str, line: str) -> int:
         """One more `cpuid` or `msr` line in the running session; how many breakpoints that took. Raises UserError."""
@@ -189,7 +192,7 @@ class Session:
         if self.verdict is not None:
             return False  # The run has ended; a person may `continue` without recording.
         self._take_console()
-        if not self._identified:
+        if not self._identified and point.address not in self._load_addresses:
             check_identity(self._info, virtual=True)
             self._identified = True
         change = point.take_change() if isinstance(point, Watchpoint) else None
