@@ -260,4 +260,20 @@ struct cp_info {
 
 struct cp_error *cp_info(struct cp_program *program, struct cp_info *ret);
 
+/* -- Traces ------------------------------------------------------------------------------------------------------ */
+
+/* What a boot did: the file of a session in GDB (JSON Lines) or of the QEMU plugin (blocks). */
+struct cp_trace;
+
+/*
+ * `note` is told what is wrong with a trace that can be read all the same: that it was cut off, and how much is left.
+ * On success *ret is the caller's until cp_trace_close(), which takes NULL too. CP_ERROR_CORRUPT: no trace, or one that
+ * is damaged in its middle; CP_ERROR_UNSUPPORTED: of a version that this cprobe does not read.
+ */
+struct cp_error *cp_trace_open(const char *path, cp_note_fn *note, void *context, struct cp_trace **ret);
+void cp_trace_close(struct cp_trace *trace);
+
+/* NULL, or the error that says that the trace is of another kernel, by its build-id. One without any is taken as it is. */
+struct cp_error *cp_trace_check(const struct cp_trace *trace, struct cp_program *program);
+
 #endif

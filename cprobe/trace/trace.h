@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A trace in memory, of either form: JSON Lines, as sessions in GDB write it, or blocks (format.h). The file is mapped;
+ * blocks are decoded when they are walked, and nothing is kept of them but where they lie.
+ */
+#ifndef CPROBE_TRACE_TRACE_H
+#define CPROBE_TRACE_TRACE_H
+
+#include "cprobe.h"
+
+/* A function that the trace saw entered. Strings are the trace's. */
+struct cp_ran {
+	uint64_t address;	/* of its entry, as the guest ran it */
+	const char *name;
+	uint64_t count;		/* entries */
+	uint64_t first;		/* ns, of the first entry */
+	unsigned int vcpu;	/* of the first entry */
+};
+
+/*
+ * What the trace says ran, sorted by address; a function that several names share an address with is there once for each
+ * name. The array is the trace's. Counted blocks and events are added up.
+ */
+struct cp_error *cp_trace_ran(struct cp_trace *trace, const struct cp_ran **ret, size_t *count);
+
+/* An event of any kind, as a walk gives it. Pointers hold during the call only. */
+struct cp_event {
+	uint64_t t;			/* ns */
+	int vcpu;			/* -1: none is meant */
+	const char *kind;		/* "hit", "console", "inject", ... */
+	const char *function;		/* hit: its name, else NULL */
+	uint64_t address;		/* hit: where */
+	uint64_t site;			/* hit: the instruction that called or jumped to it; 0 unknown */
+	const uint64_t *values;		/* hit: in the order of the header's "args" */
+	size_t value_count;
+	const char *text;		/* console: the line, not ended by a 0; others: the event as JSON */
+	size_t text_length;
+};
+
+/* Return an error to end the walk with it. */
+typedef struct cp_error *cp_event_fn(void *context, const struct cp_event *event);
+
+/* All events, vCPUs merged by time; what happened at one time keeps the file's order. */
+struct cp_error *cp_trace_walk(struct cp_trace *trace, cp_event_fn *each, void *context);
+
+#endif
