@@ -73,24 +73,16 @@ def _verdict(result_file: str, debugger: Debugger, guest: Optional[Guest], finis
     return verdict
 
 
-def _info(cprobe: str, path: str) -> Dict[str, Any]:
-    try:
-        records = Probe(cprobe, path).ask("info").records
-    except UserError:
-        return {}
-    return records[0] if records else {}
-
-
 def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Optional[WaitingGuest]) -> Verdict:
     cprobe = places.cprobe()
     deadline = time.monotonic() + (float("inf") if request.prompt else request.timeout_s)
-    console = guest.console if guest else request.console or (other.console if other else None)
-    header: Dict[str, Any] = {"kernel": kernel_identity(request.kernel, _info(cprobe, request.kernel)), "qemu": {}}
+    console = guest.console if guest else request.boot.console or (other.console if other else None)
+    header: Dict[str, Any] = {"kernel": kernel_identity(cprobe, request.boot.kernel), "qemu": {}}
     if guest is not None and guest.qmp is not None:
         header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
     config = SessionConfig(
         stub=guest.stub if guest else other.target if other else gdb_target(str(request.attach)),
-        kernel=request.kernel, symbols=request.symbols, cprobe=cprobe, headless=not request.prompt,
+        kernel=request.boot.kernel, symbols=request.boot.symbols, cprobe=cprobe, headless=not request.prompt,
         echo_console=request.echo_console or request.prompt, owned=guest is not None,
         deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
         console=console, exit_file=os.path.join(folder, "exit") if guest else None,
@@ -108,7 +100,7 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
             finished = _wait(debugger, guest, os.path.join(folder, "exit"), deadline + GRACE_S)
             text = file_text(console) if console else ""
             verdict = _verdict(str(config.result_file), debugger, guest, finished, text,
-                               Probe(cprobe, request.symbols))
+                               Probe(cprobe, request.boot.symbols))
     finally:
         signal.signal(signal.SIGINT, before)
         os.close(config.output)
@@ -117,7 +109,7 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
     logs = {"qemu": guest.log_text() if guest else ""}
     if not os.path.exists(str(config.result_file)):
         logs["gdb"] = file_text(gdb_log)
-    report(verdict, console, request, logs)
+    report(verdict, console, request.trace, logs)
     return verdict
 
 
@@ -133,10 +125,8 @@ def run(request: RunRequest) -> int:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     try:
-        with Guest(request.kernel, request.disk, request.options, request.qemu_args,
-                   console=request.console) as guest:
+        with Guest(request.boot) as guest:
             return _session(request, guest, guest.folder, None).outcome.exit_code
     except LaunchError as error:
         print(f"bootsonde: the guest did not start: {error}", file=sys.stderr)
-        # 2 and 3 are the launcher's own: what was asked for is wrong, or is not there. Anything else is QEMU's.
-        return (Outcome.USAGE if error.status in (2, 3) else Outcome.LOST).exit_code
+        return error.outcome.exit_code
