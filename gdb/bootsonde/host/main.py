@@ -71,6 +71,9 @@ def _trace_parser(verbs: _Verbs) -> None:
     _end_options(ends, "passed when the console shows TEXT (default: login:)")
     ends.add_argument("--limit", metavar="N", type=int, help="passed after N events")
     ends.add_argument("--stop-at", metavar="FUNC", help="passed when this function, or 0xADDRESS, is entered")
+    verb.add_argument("--scenario", metavar="SCENARIO", help="have GDB run this meanwhile: what it injects and sees is in "
+                                                           "the same trace")
+    verb.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the scenario")
     verb.add_argument("-o", "--output", metavar="T", help="the trace's file (default: KERNEL.trace, an older one is "
                                                           "kept as .old)")
     verb.add_argument("--deterministic", action="store_true", help="count instructions instead of time, so that two "
@@ -119,6 +122,13 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
         raise UserError("--coverage records no events: leave --args and --limit out")
     if words.limit is not None and words.limit <= 0:
         raise UserError("--limit wants a positive number of events")
+    if words.set and words.scenario is None:
+        raise UserError("--set is for a --scenario")
+    if words.scenario is not None and (words.deterministic or words.icount is not None or words.rr is not None):
+        raise UserError("--scenario: GDB's stops cost virtual time, so that no boot is like another: leave the scenario "
+                        "out, or what makes the boot deterministic")
+    if words.scenario is not None and (words.limit is not None or words.stop_at is not None):
+        raise UserError("--scenario ends the run by itself: leave --limit and --stop-at out")
     if is_kvm(words, conf):
         raise UserError("the plugin sees what --accel tcg runs, and nothing under KVM")
     if words.rr is not None and words.rr.startswith("record:") and words.deterministic:
@@ -128,8 +138,9 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
     output = words.output or keep_older(os.path.basename(boot.kernel) + ".trace")
     return trace(TraceRequest(
         boot=boot, output=os.path.abspath(output), functions=functions, files=words.file, coverage=words.coverage,
-        arguments=words.args, memory=words.mem, until=words.until or [DEFAULT_END], limit=words.limit,
-        stop_at=words.stop_at, timeout_s=words.timeout, echo_console=words.echo))
+        arguments=words.args, memory=words.mem, limit=words.limit,
+        until=words.until or ([] if words.scenario else [DEFAULT_END]), stop_at=words.stop_at, scenario=words.scenario,
+        settings=pairs("--set", words.set), timeout_s=words.timeout, echo_console=words.echo))
 
 
 def _terminated(number: int, frame: Optional[FrameType]) -> None:

@@ -50,7 +50,8 @@ class RunRequest:
 class TraceRequest:
     """One boot with the plugin. functions, files: globs; none: all functions. memory: see the plugin's mem=.
 
-    stop_at: a function's name, or an address. timeout_s: for the whole run.
+    stop_at: a function's name, or an address. scenario: one that GDB runs meanwhile, with its settings. until: none,
+    the scenario's own. timeout_s: for the whole run.
     """
 
     boot: BootRequest
@@ -63,5 +64,7 @@ class TraceRequest:
     until: List[str] = field(default_factory=list)
     limit: Optional[int] = None
     stop_at: Optional[str] = None
+    scenario: Optional[str] = None
+    settings: Dict[str, str] = field(default_factory=dict)
     timeout_s: float = 120.0
     echo_console: bool = False

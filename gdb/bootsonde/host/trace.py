@@ -17,11 +17,14 @@ from bootsonde.host.guest import Guest, LaunchError
 from bootsonde.host.identity import kernel_identity
 from bootsonde.host.progress import Progress
 from bootsonde.host.report import file_text, report
-from bootsonde.host.request import TraceRequest
+from bootsonde.host.request import RunRequest, TraceRequest
+from bootsonde.host.run import session
 from bootsonde.host.vcpus import vcpu_places
+from bootsonde.model.blockwriter import put_in, shifted
 from bootsonde.model.ending import Ending
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import Outcome, Verdict, guest_exit
+from bootsonde.model.trace import read_trace
 from bootsonde.probe import Probe
 
 #: How often console, plugin and QEMU are looked at; seconds.
@@ -85,7 +88,8 @@ class _Recording:
                  f"kernel={_value(request.boot.symbols)}"]
         words += [f"in-file={_value(glob)}" for glob in request.files]
         words += [f"func={_value(glob)}" for glob in request.functions]
-        words += [f"until={_value(text)}" for text in request.until]
+        if request.scenario is None:
+            words += [f"until={_value(text)}" for text in request.until]
         words += [f"mem={_value(place)}" for place in request.memory]
         words += ["mode=counts"] if request.coverage else []
         words += ["args=yes"] if request.arguments else []
@@ -174,8 +178,38 @@ def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: P
     guest.end()
     status = recording.status(guest)
     report(verdict, guest.console, request.output, {"qemu": guest.log_text()})
-    print(_result(request, status), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
+    _say_result(request, verdict, status)
     return verdict
+
+
+def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording) -> Verdict:
+    """The same, while GDB runs a scenario: what it saw and did is put into the plugin's trace."""
+    assert request.scenario is not None
+    path = os.path.join(guest.folder, "gdb.jsonl")
+    ended = session(RunRequest(request.boot, request.scenario, trace=path, until=request.until,
+                               settings=request.settings, timeout_s=request.timeout_s,
+                               echo_console=request.echo_console), guest, guest.folder, None)
+    guest.end()
+    with contextlib.suppress(FileNotFoundError):  # A session that never began left none.
+        _put_together(request.output, path)
+    report(ended.verdict, ended.console, request.output, ended.logs)
+    _say_result(request, ended.verdict, recording.status(guest))
+    return ended.verdict
+
+
+def _put_together(output: str, path: str) -> None:
+    with open(path, encoding="utf-8") as file:
+        gdbs = read_trace(file, path)
+    started = (gdbs.end or {}).get("started")
+    with open(output, "r+b") as stream:
+        plugins = json.loads(stream.readline()).get("started")
+        later = started - plugins if started is not None and plugins is not None else 0
+        # The plugin has the console's lines itself, at their places.
+        put_in(stream, output, shifted((event for event in gdbs.events if event["kind"] != "console"), later))
+
+
+def _say_result(request: TraceRequest, verdict: Verdict, status: Status) -> None:
+    print(_result(request, status), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
 
 
 def _result(request: TraceRequest, status: Status) -> str:
@@ -199,6 +233,8 @@ def _explain(error: LaunchError) -> Verdict:
 
 def trace(request: TraceRequest) -> int:
     """Carry a request out; the exit code. Raises UserError before anything was started."""
+    if request.scenario is not None and not os.path.isfile(request.scenario):
+        raise UserError(f"{request.scenario}: no such scenario")
     probe = Probe(places.cprobe(), request.boot.symbols)
     recording = _Recording(request, probe)
 
@@ -207,6 +243,8 @@ def trace(request: TraceRequest) -> int:
 
     try:
         with Guest(request.boot, options, recording.write_header, _END_S) as guest:
+            if request.scenario is not None:
+                return _record_scenario(request, guest, recording).outcome.exit_code
             return _record(request, guest, recording, probe).outcome.exit_code
     except LaunchError as error:
         verdict = _explain(error)
