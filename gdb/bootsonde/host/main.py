@@ -71,8 +71,8 @@ def _trace_parser(verbs: _Verbs) -> None:
     _end_options(ends, "passed when the console shows TEXT (default: login:)")
     ends.add_argument("--limit", metavar="N", type=int, help="passed after N events")
     ends.add_argument("--stop-at", metavar="FUNC", help="passed when this function, or 0xADDRESS, is entered")
-    verb.add_argument("--scenario", metavar="SCENARIO", help="have GDB run this meanwhile: what it injects and sees is in "
-                                                           "the same trace")
+    verb.add_argument("--scenario", metavar="SCENARIO", help="have GDB run this meanwhile: what it sees and "
+                                                            "injects is in the same trace")
     verb.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the scenario")
     verb.add_argument("-o", "--output", metavar="T", help="the trace's file (default: KERNEL.trace, an older one is "
                                                           "kept as .old)")
@@ -125,8 +125,8 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if words.set and words.scenario is None:
         raise UserError("--set is for a --scenario")
     if words.scenario is not None and (words.deterministic or words.icount is not None or words.rr is not None):
-        raise UserError("--scenario: GDB's stops cost virtual time, so that no boot is like another: leave the scenario "
-                        "out, or what makes the boot deterministic")
+        raise UserError("--scenario: GDB's stops cost virtual time, so that no boot is like another: leave it out, or "
+                        "what makes the boot deterministic")
     if words.scenario is not None and (words.limit is not None or words.stop_at is not None):
         raise UserError("--scenario ends the run by itself: leave --limit and --stop-at out")
     if is_kvm(words, conf):
