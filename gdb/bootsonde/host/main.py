@@ -72,7 +72,7 @@ def _trace_parser(verbs: _Verbs) -> None:
     ends.add_argument("--limit", metavar="N", type=int, help="passed after N events")
     ends.add_argument("--stop-at", metavar="FUNC", help="passed when this function, or 0xADDRESS, is entered")
     verb.add_argument("--scenario", metavar="SCENARIO", help="have GDB run this meanwhile: what it sees and "
-                                                            "injects is in the same trace")
+                                                             "injects is in the same trace")
     verb.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the scenario")
     verb.add_argument("-o", "--output", metavar="T", help="the trace's file (default: KERNEL.trace, an older one is "
                                                           "kept as .old)")
