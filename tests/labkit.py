@@ -109,9 +109,9 @@ class Lab:
         return self.command(self.words("run", *words), **environment)
 
     @contextlib.contextmanager
-    def running(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
-        """`bootsonde run` in a process group of its own, as a shell starts it."""
-        with subprocess.Popen(self.words("run", *words), cwd=self.cwd, env=self.environment, text=True,
+    def running(self, *words: str | Path, verb: str = "run") -> Iterator[subprocess.Popen[str]]:
+        """bootsonde in a process group of its own, as a shell starts it."""
+        with subprocess.Popen(self.words(verb, *words), cwd=self.cwd, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               start_new_session=True) as process:
             try:
