@@ -124,7 +124,7 @@ def test_coverage_counts_what_events_are(lab: Lab) -> None:
     steady = ["--file", "tsc.c", "--file", "kvm_clock.c", "--file", "subr_bus.c", "--file", "mptable.c"]
     lab.command(lab.words("trace", *BOOTS, *steady, "-o", "events")).expect(0)
     lab.command(lab.words("trace", *BOOTS, *steady, "--coverage", "-o", "counts")).expect(0)
-    counted = lab.coverage("counts")
+    counted = lab.counted("counts")
     assert counted == Counter(entered(lab.read("events"))) != Counter()
 
 

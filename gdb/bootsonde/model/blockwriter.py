@@ -6,16 +6,10 @@ cprobe/trace/format.h describes the blocks; this knows of the JSON one and of th
 from __future__ import annotations
 
 import json
-import struct
 import zlib
 from typing import Any, BinaryIO, Dict, Iterable, List, Mapping
 
-from bootsonde.model.trace import TraceError
-
-#: struct cp_block: magic, size, count, kind, flags, vcpu, zero, check, t.
-_BLOCK = struct.Struct("<IIIHHHHIQ")
-_MAGIC = 0x6b6c6273
-_JSON, _END, _NO_VCPU = 6, 7, 0xffff
+from bootsonde.model.blocks import END, HEADER, JSON, MAGIC, NO_VCPU, TraceError
 
 
 def varint(value: int) -> bytes:
@@ -31,7 +25,7 @@ def _json_block(record: Mapping[str, Any]) -> bytes:
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     payload = varint(len(text)) + text
     vcpu = record.get("vcpu")
-    return _BLOCK.pack(_MAGIC, len(payload), 1, _JSON, 0, _NO_VCPU if vcpu is None else vcpu, 0, zlib.crc32(payload),
+    return HEADER.pack(MAGIC, len(payload), 1, JSON, 0, NO_VCPU if vcpu is None else vcpu, 0, zlib.crc32(payload),
                        record["t"]) + payload
 
 
@@ -40,13 +34,13 @@ def _end_of_blocks(stream: BinaryIO, name: str) -> int:
     stream.readline()
     while True:
         at = stream.tell()
-        head = stream.read(_BLOCK.size)
-        if len(head) < _BLOCK.size:
+        head = stream.read(HEADER.size)
+        if len(head) < HEADER.size:
             return at
-        magic, size, _, kind, *_ = _BLOCK.unpack(head)
-        if magic != _MAGIC:
-            raise TraceError(f"{name}: at byte {at} no block begins (magic {magic:#x}, not {_MAGIC:#x})")
-        if kind == _END or len(stream.read(size)) < size:
+        magic, size, _, kind, *_ = HEADER.unpack(head)
+        if magic != MAGIC:
+            raise TraceError(f"{name}: at byte {at} no block begins (magic {magic:#x}, not {MAGIC:#x})")
+        if kind == END or len(stream.read(size)) < size:
             return at
 
 
@@ -59,7 +53,7 @@ def put_in(stream: BinaryIO, name: str, events: Iterable[Mapping[str, Any]]) -> 
     at = _end_of_blocks(stream, name)
     stream.seek(at)
     end = stream.read()
-    is_whole = len(end) >= _BLOCK.size and _BLOCK.unpack_from(end)[3] == _END
+    is_whole = len(end) >= HEADER.size and HEADER.unpack_from(end)[3] == END
     stream.seek(at)
     for event in events:
         stream.write(_json_block({key: value for key, value in event.items() if key != "seq"}))
