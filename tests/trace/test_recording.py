@@ -82,7 +82,7 @@ def test_times_never_go_back(whole: tuple[Lab, str, Trace]) -> None:
     (["--file", "tsc.c", "--functions", "tsc_*"], ["--file", "tsc.c", "--func", "tsc_*"]),
 ])
 def test_functions_and_files_are_chosen_as_cprobe_does(lab: Lab, cprobe: Path, words: list[str], listed: list[str],
-                                                      whole: tuple[Lab, str, Trace]) -> None:
+                                                       whole: tuple[Lab, str, Trace]) -> None:
     lab.command(lab.words("trace", *BOOTS, *words, "-o", "t")).expect(0)
     shown = subprocess.run([cprobe, "list", lab.kernel, *listed], capture_output=True, text=True, check=True,
                            timeout=20).stdout
