@@ -175,10 +175,24 @@ void cp_trace_close(struct cp_trace *trace)
 	free(trace->blocks);
 	free(trace->functions);
 	free(trace->sites);
+	free(trace->functions_since);
+	free(trace->sites_since);
 	free(trace->ran);
 	cp_arena_deinit(&trace->arena);
 	free(trace->path);
 	free(trace);
+}
+
+bool cp_trace_has_callers(const struct cp_trace *trace)
+{
+	return trace->has_callers;
+}
+
+uint64_t cp_trace_end_time(const struct cp_trace *trace)
+{
+	json_t *t = json_object_get(trace->end, "t");
+
+	return json_is_integer(t) && json_integer_value(t) > 0 ? (uint64_t)json_integer_value(t) : 0;
 }
 
 /* The kernel's build-id by the header, or NULL. */
