@@ -84,15 +84,18 @@ class _Recording:
         """The launcher's words for it."""
         request = self._request
         words = [f"out={_value(request.output)}", f"status={_value(os.path.join(guest.folder, 'status'))}",
-                 f"header={_value(os.path.join(guest.folder, 'header'))}", f"console={_value(guest.console)}",
+                 f"header={_value(os.path.join(guest.folder, 'header'))}",
                  f"kernel={_value(request.boot.symbols)}"]
         words += [f"in-file={_value(glob)}" for glob in request.files]
         words += [f"func={_value(glob)}" for glob in request.functions]
-        if request.scenario is None:
+        words += ["inlined=exclude"] if not request.files and not request.functions else []
+        if not request.coverage:
+            words.append(f"console={_value(guest.console)}")
+        if not request.coverage and request.scenario is None:
             words += [f"until={_value(text)}" for text in request.until]
-        words += [f"mem={_value(place)}" for place in request.memory]
         words += ["mode=counts"] if request.coverage else []
         words += ["args=yes"] if request.arguments else []
+        words += [f"mem={_value(place)}" for place in request.memory]
         words += [f"limit={request.limit}"] if request.limit is not None else []
         words += [f"stop-at={self._stop_at:#x}"] if self._stop_at is not None else []
         return ["--plugin", ",".join([_value(self._plugin), *words])]
@@ -153,11 +156,12 @@ def _watch(request: TraceRequest, guest: Guest, recording: _Recording, ending: E
             if ending.verdict is not None:
                 return ending.verdict
             if status.state == "failed":
-                return Verdict(Outcome.LOST, f"the trace could not be written to its end: {status.reason}",
-                               "what is there can be read; free some space, or name another place with -o")
+                return Verdict(Outcome.LOST, status.reason)
             if status.state == "stopped":
                 return Verdict(Outcome.PASSED, status.reason)
             if gone:
+                if guest.status == 1 and guest.shutdown is None and _PLUGIN_SAYS in guest.log_text():
+                    raise LaunchError(1, guest.log_text())  # QEMU opens its monitor before it loads the plugin.
                 return guest_exit(guest.status, file_text(guest.console), guest.shutdown)
             if interrupted:
                 return Verdict(Outcome.INTERRUPTED, "interrupted")
@@ -176,9 +180,16 @@ def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: P
     if verdict.outcome is Outcome.TIMEOUT:
         verdict.vcpus = vcpu_places(guest.qmp, probe)
     guest.end()
-    status = recording.status(guest)
-    report(verdict, guest.console, request.output, {"qemu": guest.log_text()})
-    _say_result(request, verdict, status)
+    return _told(request, guest, recording.status(guest), verdict, {"qemu": guest.log_text()})
+
+
+def _told(request: TraceRequest, guest: Guest, status: Status, verdict: Verdict, logs: Dict[str, str]) -> Verdict:
+    """Say how it ended. A trace that is not whole is not passed off as one, whatever the guest did."""
+    if status.state == "failed":
+        verdict = Verdict(Outcome.LOST, status.reason,
+                          "what is there can be read; free some space, or name another place with -o")
+    report(verdict, guest.console, request.output, logs)
+    print(_result(request, status), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
     return verdict
 
 
@@ -192,9 +203,7 @@ def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording)
     guest.end()
     with contextlib.suppress(FileNotFoundError):  # A session that never began left none.
         _put_together(request.output, path)
-    report(ended.verdict, ended.console, request.output, ended.logs)
-    _say_result(request, ended.verdict, recording.status(guest))
-    return ended.verdict
+    return _told(request, guest, recording.status(guest), ended.verdict, ended.logs)
 
 
 def _put_together(output: str, path: str) -> None:
@@ -206,10 +215,6 @@ def _put_together(output: str, path: str) -> None:
         later = started - plugins if started is not None and plugins is not None else 0
         # The plugin has the console's lines itself, at their places.
         put_in(stream, output, shifted((event for event in gdbs.events if event["kind"] != "console"), later))
-
-
-def _say_result(request: TraceRequest, verdict: Verdict, status: Status) -> None:
-    print(_result(request, status), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
 
 
 def _result(request: TraceRequest, status: Status) -> str:
