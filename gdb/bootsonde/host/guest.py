@@ -96,7 +96,7 @@ class Guest:
                 raise LaunchError(3, f"QEMU did not open its monitor within {START_S:.0f} s. {self.log_text()}")
             time.sleep(0.005)
         try:
-            self.qmp = Qmp(os.path.join(self.folder, "qmp"), deadline)
+            self.qmp = Qmp(os.path.join(self.folder, "qmp"), deadline, lambda: self.poll() is not None)
         except OSError as error:
             self._process.wait(END_S)
             raise LaunchError(self._process.returncode or 3, self.log_text() or str(error)) from None
