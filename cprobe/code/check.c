@@ -208,11 +208,10 @@ static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avo
 	return NULL;
 }
 
-/* The end of a function whose stack was smashed: the canary's test before a tail call decides nothing. */
-static bool is_stack_check(const struct walk *w, const struct cp_flow_block *block)
+bool cp_block_is_stack_check(const struct cp_program *program, const struct cp_flow *flow, size_t block)
 {
-	const struct cp_flow_insn *last = &w->trace.flow->insns[block->last];
-	const struct cp_symbol *symbol = last->target ? cp_symbols_at(&w->trace.program->symbols, last->target, true) : NULL;
+	const struct cp_flow_insn *last = &flow->insns[flow->blocks[block].last];
+	const struct cp_symbol *symbol = last->target ? cp_symbols_at(&program->symbols, last->target, true) : NULL;
 
 	return symbol && symbol->address == last->target && !strncmp(symbol->name, "__stack_chk_fail", 16);
 }
@@ -295,7 +294,7 @@ static struct cp_error *mark_blocks(struct walk *w, struct marks *m, bool *ends)
 		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
 
 		*ends |= end;
-		m->avoiding[b] = !m->targets[b] && (!leads[b] || end) && !is_stack_check(w, &flow->blocks[b]);
+		m->avoiding[b] = !m->targets[b] && (!leads[b] || end) && !cp_block_is_stack_check(w->trace.program, flow, b);
 	}
 	spread_back(flow, m->avoiding, m->stack, m->targets);
 	free(leads);

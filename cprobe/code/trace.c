@@ -139,6 +139,14 @@ static void take_load(const struct cp_trace *t, const struct cp_flow_insn *at, c
 	ZyanU64 address;
 
 	need->loaded = true;
+	if (!check->source) {
+		check->source = CP_SOURCE_MEMORY;
+		check->source_at = at->address;
+		if (is_place(t->code, op, &place)) {
+			check->source_register = place.base;
+			check->source_offset = place.offset;
+		}
+	}
 	if (check->variable_size)
 		return;
 	if (is_fixed(insn, op, at->address, &address)) {
@@ -194,8 +202,18 @@ static bool call_keeps(const struct cp_trace *t, uint64_t function, ZydisRegiste
 	return false;
 }
 
+static void take_call(const struct cp_flow_insn *at, enum cp_check_source source, struct cp_check *check)
+{
+	if (check->source)
+		return;
+	check->source = source;
+	check->source_at = at->address;
+	check->source_target = at->target;
+}
+
 /* What is needed after a call and not kept over it came from there: values are returned in rax and rdx. */
-static void pass_call(const struct cp_trace *t, const struct cp_flow_insn *at, struct cp_trace_need *need)
+static void pass_call(const struct cp_trace *t, const struct cp_flow_insn *at, struct cp_trace_need *need,
+	struct cp_check *check)
 {
 	static const ZydisRegister returned[] = { ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_RDX, ZYDIS_REGISTER_EAX,
 		ZYDIS_REGISTER_EDX };
@@ -208,13 +226,17 @@ static void pass_call(const struct cp_trace *t, const struct cp_flow_insn *at, s
 		if ((!need->registers[returned[i]] && !pointer) || call_keeps(t, at->target, returned[i]))
 			continue;
 		need->loaded |= need->registers[returned[i]];
+		if (need->registers[returned[i]])
+			take_call(at, CP_SOURCE_RETURNED, check);
 		drop_register(need, returned[i]);
 		if (pointer)
 			need->pointer.base = ZYDIS_REGISTER_NONE;
 	}
 	for (size_t i = 0; i < CP_TRACE_SLOTS; i++) {
-		if (need->slots[i].base != ZYDIS_REGISTER_NONE && slot_escapes(t, &need->slots[i]))
-			lose_slot(need, &need->slots[i]);
+		if (need->slots[i].base == ZYDIS_REGISTER_NONE || !slot_escapes(t, &need->slots[i]))
+			continue;
+		lose_slot(need, &need->slots[i]);
+		take_call(at, CP_SOURCE_STORED, check);
 	}
 }
 
@@ -275,6 +297,25 @@ static bool satisfy(const struct cp_trace *t, const ZydisDecodedInstruction *ins
 	return feeds;
 }
 
+static bool cpu_answers(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_CPUID || mnemonic == ZYDIS_MNEMONIC_RDMSR || mnemonic == ZYDIS_MNEMONIC_RDTSC ||
+		mnemonic == ZYDIS_MNEMONIC_RDTSCP || mnemonic == ZYDIS_MNEMONIC_IN || mnemonic == ZYDIS_MNEMONIC_RDPMC ||
+		mnemonic == ZYDIS_MNEMONIC_XGETBV || mnemonic == ZYDIS_MNEMONIC_RDRAND || mnemonic == ZYDIS_MNEMONIC_RDSEED;
+}
+
+/* A register that is needed and that the instruction writes. */
+static ZydisRegister made_register(const struct cp_trace *t, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands, const struct cp_trace_need *need)
+{
+	for (int i = 0; i < insn->operand_count; i++) {
+		if (writes(&operands[i]) && operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+			need->registers[cp_widest(t->code, operands[i].reg.value)])
+			return cp_widest(t->code, operands[i].reg.value);
+	}
+	return ZYDIS_REGISTER_NONE;
+}
+
 /* Does the instruction make something that is needed? Then need what it is made of; the check moves back to it. */
 static void feed(const struct cp_trace *t, const struct cp_flow_insn *at, struct cp_trace_need *need,
 	struct cp_check *check)
@@ -282,16 +323,23 @@ static void feed(const struct cp_trace *t, const struct cp_flow_insn *at, struct
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	bool constant = true;
+	ZydisRegister made;
 
 	if (!cp_decode(t->code, at->part, at->address, &insn, operands))
 		return;
 	if (at->kind == CP_FLOW_CALL) {
-		pass_call(t, at, need);
+		pass_call(t, at, need, check);
 		return;
 	}
 	feed_pointer(t, at, &insn, operands, need, check);
+	made = made_register(t, &insn, operands, need);
 	if (!satisfy(t, &insn, operands, need))
 		return;
+	if (cpu_answers(insn.mnemonic) && !check->source) {
+		check->source = CP_SOURCE_CPU;
+		check->source_at = at->address;
+		check->source_register = made;
+	}
 	if (insn.cpu_flags && insn.cpu_flags->tested) {
 		need->flags = insn.cpu_flags->tested;	/* setcc, adc, cmov */
 		constant = false;
@@ -366,6 +414,12 @@ enum cp_trace_end cp_trace_back(const struct cp_trace *trace, size_t from, struc
 			i = flow->blocks[flow->predecessors[block->first_predecessor]].last;
 		} else {
 			*join = flow->insns[i].block;
+			for (ZydisRegister r = 0; r <= ZYDIS_REGISTER_MAX_VALUE && !block->predecessor_count && !check->source; r++) {
+				if (need->registers[r]) {
+					check->source = CP_SOURCE_ARGUMENT;
+					check->source_register = r;
+				}
+			}
 			return needed && block->predecessor_count ? CP_TRACE_JOIN : CP_TRACE_VALUE;	/* an argument */
 		}
 		feed(trace, &flow->insns[i], need, check);
