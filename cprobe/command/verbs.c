@@ -13,6 +13,8 @@ const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_symbol,
 	&cp_verb_type,
 	&cp_verb_symbolize,
+	&cp_verb_why,
+	&cp_verb_next,
 	NULL,
 };
 

@@ -87,7 +87,7 @@ static struct cp_error *name_argument(struct cp_program *program, uint64_t entry
 	return error;
 }
 
-static struct cp_error *name_cpu(struct cp_program *program, const struct cp_trace *trace, const struct cp_check *check,
+static struct cp_error *name_cpu(struct cp_program *program, const struct cp_origin *trace, const struct cp_check *check,
 	char *text)
 {
 	size_t at = cp_flow_insn_at(trace->flow, check->source_at);
@@ -117,7 +117,7 @@ static struct cp_error *name_cpu(struct cp_program *program, const struct cp_tra
 }
 
 /* What the test looks at. "" where that is not known. */
-static struct cp_error *name_source(struct cp_program *program, const struct cp_trace *trace, uint64_t entry,
+static struct cp_error *name_source(struct cp_program *program, const struct cp_origin *trace, uint64_t entry,
 	const struct cp_check *check, char *text)
 {
 	const struct cp_symbol *symbol;
@@ -154,7 +154,7 @@ static struct cp_error *name_source(struct cp_program *program, const struct cp_
 }
 
 /* The instruction that sets what the branch reads; the branch itself: none near. */
-static size_t flags_of(const struct cp_trace *trace, size_t branch, ZydisAccessedFlagsMask wanted,
+static size_t flags_of(const struct cp_origin *trace, size_t branch, ZydisAccessedFlagsMask wanted,
 	ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
 {
 	const struct cp_flow *flow = trace->flow;
@@ -231,19 +231,19 @@ static void compare(const ZydisDecodedInstruction *branch, const ZydisDecodedIns
 	}
 }
 
-struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_trace *trace, uint64_t entry,
+struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_origin *trace, uint64_t entry,
 	size_t branch, bool taken, struct cp_condition *ret)
 {
 	const struct cp_flow_insn *at = &trace->flow->insns[branch];
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT], unused[ZYDIS_MAX_OPERAND_COUNT];
-	struct cp_trace_need need = cp_trace_branch(trace, branch);
+	struct cp_origin_need need = cp_origin_branch(trace, branch);
 	char source[CP_LONGEST_CONDITION] = "";
 	ZydisDecodedInstruction insn, jump;
 	struct cp_error *error;
 	size_t join, flags;
 
 	*ret = (struct cp_condition){ .address = at->address, .check = { .address = at->address, .branch = at->address } };
-	cp_trace_back(trace, branch, &need, &ret->check, &join);
+	cp_origin_back(trace, branch, &need, &ret->check, &join);
 	ret->address = ret->check.address;
 	error = name_source(program, trace, entry, &ret->check, source);
 	if (error || !source[0] || !cp_decode(trace->code, at->part, at->address, &jump, unused))

@@ -3,7 +3,7 @@
 #ifndef CPROBE_GRAPH_CONDITION_H
 #define CPROBE_GRAPH_CONDITION_H
 
-#include "code/trace.h"
+#include "code/origin.h"
 
 #define CP_LONGEST_CONDITION 256
 
@@ -18,7 +18,7 @@ struct cp_condition {
  * function, by which its arguments are known. Names are those of
  * symbols, and of arguments where DWARF has them.
  */
-struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_trace *trace, uint64_t entry,
+struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_origin *trace, uint64_t entry,
 	size_t branch, bool taken, struct cp_condition *ret);
 
 #endif

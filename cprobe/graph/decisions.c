@@ -16,7 +16,7 @@ struct finder {
 	const struct cp_states *states;
 	uint32_t function;
 	struct cp_flow flow;
-	struct cp_trace trace;
+	struct cp_origin trace;
 	size_t target;			/* the block of the site */
 	bool *leads;			/* by block: a way from it leads to the target */
 	bool *on, *away;		/* by block: reached by one way of the branch that is looked at, by the other */
@@ -32,7 +32,7 @@ static struct cp_error *begin(struct finder *f, uint64_t address)
 
 	if (error)
 		return error;
-	f->trace = (struct cp_trace){ f->graph->program, &f->graph->code, &f->flow };
+	f->trace = (struct cp_origin){ f->graph->program, &f->graph->code, &f->flow };
 	f->leads = calloc(n, sizeof(*f->leads));
 	f->on = calloc(n, sizeof(*f->on));
 	f->away = calloc(n, sizeof(*f->away));
