@@ -295,7 +295,7 @@ struct cp_run {
 enum cp_link {
 	CP_LINK_CALL,
 	CP_LINK_JUMP,		/* a tail call */
-	CP_LINK_THROUGH,	/* calls through the very pointer of the table */
+	CP_LINK_THROUGH,	/* reads the very pointer of the table, to call through it */
 	CP_LINK_ADDRESS,	/* takes the function's address: who is given it calls */
 	CP_LINK_USES,		/* code that refers to the table */
 	CP_LINK_HOLDS,		/* a table, with a pointer to the function */
@@ -349,12 +349,13 @@ struct cp_why_reason {
 	size_t link_count;
 	bool ran;			/* the first link did run; else nothing refers to it */
 	bool is_entry;			/* it is where the kernel is started */
+	bool is_exported;		/* to modules; nothing else refers to it */
 	bool not_looked;		/* who refers to it was not looked for: too many tables */
 	unsigned int more_sites;	/* of the first link that lead to the second */
 	struct cp_why_test *tests;	/* in the first link, in the order in which they are come to */
 	size_t test_count, tests_left_out;
 	const char *toward;		/* of a method: the call that its tests lead to, its last one; NULL: it makes none */
-	bool toward_ran;		/* what it calls there ran, if not for it then for others */
+	bool toward_ran;		/* what it calls there ran since, for it or for others */
 	struct cp_why_method *methods;	/* of the last table of the chain */
 	size_t method_count;
 	const char *table;

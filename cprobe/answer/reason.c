@@ -148,7 +148,7 @@ static struct cp_error *deepest_call(struct cp_asked *asked, uint32_t method, bo
 		uint32_t number = graph->by_from[i], target = graph->refs[number].target;
 		struct cp_decisions decisions;
 
-		if (graph->refs[number].kind > CP_REF_JUMP || target == method || cp_did_run(&asked->states, target) != ran ||
+		if (graph->refs[number].kind > CP_REF_JUMP || target == method || cp_may_have_called(&asked->states, method, target) != ran ||
 			cp_function_is_piece(&graph->functions.items[target]) || !cp_ref_is_sound(graph, number))
 			continue;
 		calls++;
@@ -179,7 +179,7 @@ static struct cp_error *tests_of_method(struct cp_asked *asked, uint32_t method,
 		error = deepest_call(asked, method, true, &best, &toward);
 	if (toward != CP_NO_FUNCTION) {
 		ret->toward = asked->graph.functions.items[toward].name;
-		ret->toward_ran = cp_did_run(&asked->states, toward);
+		ret->toward_ran = cp_may_have_called(&asked->states, method, toward);
 	}
 	if (!error && !best.count)
 		error = cp_decisions_all(&asked->graph, method, &best);
@@ -219,6 +219,7 @@ struct cp_error *cp_reason_make(struct cp_asked *asked, const struct cp_search *
 	ret->ran = end->ran != CP_NO_FUNCTION;
 	ret->more_sites = end->more_sites;
 	ret->not_looked = end->not_looked;
+	ret->is_exported = end->is_exported;
 	error = make_links(asked, search, end, arena, ret);
 	if (!error)
 		error = make_methods(asked, search, end, arena, ret);

@@ -12,16 +12,20 @@
 /* Inlined copies that are told. */
 #define MOST_COPIES 256
 
+/* Chains to where nothing ran that are told. */
+#define BARE_ENDS 2
+
 static struct cp_error *find_reasons(struct cp_asked *asked, uint32_t function, size_t limit, struct cp_arena *arena,
 	struct cp_why_place *place)
 {
 	struct cp_search search;
 	struct cp_error *error = cp_search_run(&asked->graph, &asked->states, &asked->pointers, function, &search);
-	size_t count = 0, told = 0;
+	size_t count = 0, told = 0, bare = 0;
 
-	/* Where the search found no more is told only of chains that are none of others' beginnings. */
-	if (!error)
-		count = search.end_count < limit ? search.end_count : limit;
+	/* Ends without anything that ran say little: the nearest are enough. They are the last. */
+	while (!error && count < search.end_count && count < limit &&
+		(search.ends[count].ran != CP_NO_FUNCTION || bare++ < BARE_ENDS))
+		count++;
 	place->reasons = error ? NULL : cp_arena_alloc(arena, (count + 1) * sizeof(*place->reasons));
 	if (!error && !place->reasons)
 		error = &cp_error_no_memory;

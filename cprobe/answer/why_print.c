@@ -153,8 +153,8 @@ static void say_tests(struct words *w, const struct cp_why_reason *reason)
 	if (all)
 		say(w, "    what %s did is decided by its tests:", name);
 	else if (first->kind == CP_LINK_METHOD)
-		say(w, "    %s %s %s, which it does only if", name, reason->toward_ran ? "may have returned before it called" :
-			"returned without calling", reason->toward);
+		say(w, reason->toward_ran ? "    what %s returned decides, or whether it called %s, which it does only if" :
+			"    %s returned without calling %s, which it does only if", name, reason->toward);
 	else
 		say(w, "    %s comes there only if", name);
 	for (size_t i = 0; i < reason->test_count; i++) {
@@ -163,7 +163,7 @@ static void say_tests(struct words *w, const struct cp_why_reason *reason)
 		why[0] = 0;
 		if (test->went != CP_WHY_UNKNOWN && test->by)
 			snprintf(why, sizeof(why), ": %s, as %s %s", test->went == CP_WHY_HELD ? "held" : "never held", test->by,
-				test->went == CP_WHY_HELD ? "ran" : "did not run");
+				test->went == CP_WHY_HELD ? "ran" : "was not called");
 		say(w, "      %s: %s%s", place_text(place, test->file, test->line, test->branch),
 			test->condition ? test->condition : "a test that is not recognised", why);
 	}
@@ -181,6 +181,8 @@ static void say_reason(struct words *w, const struct cp_why_reason *reason, size
 		say_link(w, &reason->links[l], &reason->links[l + 1], l ? 0 : reason->more_sites);
 	if (reason->is_entry)
 		say(w, "    %s is where the kernel is started", name_of(first, room));
+	else if (reason->is_exported)
+		say(w, "    nothing in this kernel calls %s: it is exported for modules", name_of(first, room));
 	else if (reason->not_looked)
 		say(w, "    who refers to %s was not looked for any more: ask about a function nearer to it", name_of(first, room));
 	else if (!reason->ran)
@@ -267,7 +269,8 @@ static void json_reason(FILE *out, const struct cp_why_reason *reason)
 	}
 	fputs("]", out);
 	if (!reason->ran)
-		fprintf(out, ", \"root\": \"%s\"", reason->is_entry ? "entry" : reason->not_looked ? "not looked for" : "nothing");
+		fprintf(out, ", \"root\": \"%s\"", reason->is_entry ? "entry" : reason->is_exported ? "exported" :
+			reason->not_looked ? "not looked for" : "nothing");
 	if (reason->more_sites)
 		fprintf(out, ", \"more_sites\": %u", reason->more_sites);
 	cp_json_key(out, "toward", reason->toward);

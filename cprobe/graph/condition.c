@@ -186,15 +186,21 @@ static const ZydisDecodedOperand *constant_of(const ZydisDecodedInstruction *ins
 	return NULL;
 }
 
-static void append_constant(char *text, uint64_t value, unsigned int bits)
+static void append_constant(const struct cp_program *program, char *text, uint64_t value, unsigned int bits)
 {
+	const struct cp_symbol *symbol = cp_symbols_at(&program->symbols, value, true);
+
+	if (bits >= 32 && symbol && symbol->address == value) {		/* is it that function that a pointer points to? */
+		append(text, "%.64s", symbol->name);
+		return;
+	}
 	if (bits < 64)
 		value &= (UINT64_C(1) << bits) - 1;
 	append(text, value < 10 ? "%" PRIu64 : "0x%" PRIx64, value);
 }
 
 /* "SOURCE OP CONSTANT", by the instruction that sets the flags. */
-static void compare(const ZydisDecodedInstruction *branch, const ZydisDecodedInstruction *insn,
+static void compare(const struct cp_program *program, const ZydisDecodedInstruction *branch, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operands, const char *source, bool taken, char *text)
 {
 	const struct comparison *how = comparison_of(branch->mnemonic);
@@ -212,16 +218,16 @@ static void compare(const ZydisDecodedInstruction *branch, const ZydisDecodedIns
 	if (insn->mnemonic == ZYDIS_MNEMONIC_CMP && op) {
 		append(text, "%s %s ", source, op);
 		if (constant)
-			append_constant(text, constant->imm.value.u, operands[0].size);
+			append_constant(program, text, constant->imm.value.u, operands[0].size);
 		else
 			append(text, "another value");
 	} else if (insn->mnemonic == ZYDIS_MNEMONIC_TEST && zero && constant) {
 		append(text, "(%s & ", source);
-		append_constant(text, constant->imm.value.u, operands[0].size);
+		append_constant(program, text, constant->imm.value.u, operands[0].size);
 		append(text, ") %s 0", zero);
 	} else if ((insn->mnemonic == ZYDIS_MNEMONIC_AND || insn->mnemonic == ZYDIS_MNEMONIC_SUB) && zero && constant) {
 		append(text, "(%s %s ", source, insn->mnemonic == ZYDIS_MNEMONIC_AND ? "&" : "-");
-		append_constant(text, constant->imm.value.u, operands[0].size);
+		append_constant(program, text, constant->imm.value.u, operands[0].size);
 		append(text, ") %s 0", zero);
 	} else if (insn->mnemonic == ZYDIS_MNEMONIC_TEST && zero && operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER && operands[0].reg.value == operands[1].reg.value) {
@@ -252,6 +258,6 @@ struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_o
 	if (at->kind != CP_FLOW_BRANCH || flags == branch)
 		append(ret->text, "a test of %s", source);
 	else
-		compare(&jump, &insn, operands, source, taken, ret->text);
+		compare(program, &jump, &insn, operands, source, taken, ret->text);
 	return NULL;
 }

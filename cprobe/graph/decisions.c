@@ -181,7 +181,8 @@ static uint32_t witness(struct finder *f, const bool *mark, const bool *other)
 		for (size_t i = block->first; i <= block->last && mark[b] && !other[b]; i++) {
 			uint32_t callee = callee_of(f, &f->flow.insns[i]);
 
-			if (callee != CP_NO_FUNCTION && callee != f->function && cp_did_run(f->states, callee) &&
+			if (callee != CP_NO_FUNCTION && callee != f->function &&
+				cp_may_have_called(f->states, f->function, callee) &&
 				f->graph->first[callee + 1] - f->graph->first[callee] <= MOST_CALLERS &&
 				called_only_there(f, callee, mark, other))
 				return callee;
@@ -214,7 +215,8 @@ static uint32_t absent(struct finder *f, size_t block)
 
 			if (insn->kind == CP_FLOW_BRANCH)
 				return CP_NO_FUNCTION;
-			if (callee != CP_NO_FUNCTION && f->states->items[callee].ran == CP_DID_NOT_RUN)
+			if (callee != CP_NO_FUNCTION && f->states->items[callee].ran != CP_NOT_RECORDED &&
+				!cp_may_have_called(f->states, f->function, callee))
 				return callee;
 			if (insn->kind == CP_FLOW_CALL)
 				return CP_NO_FUNCTION;	/* it may not have come back */

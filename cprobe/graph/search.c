@@ -102,7 +102,7 @@ static struct cp_error *expand_function(struct cp_search *s, size_t node)
 	struct cp_graph *graph = s->graph;
 	uint32_t function = s->nodes[node].function;
 	struct cp_error *error = NULL;
-	bool any = false;
+	bool any = false, exported = false;
 
 	for (uint32_t i = graph->first[function]; i < graph->first[function + 1] && !error; i++) {
 		const struct cp_ref *ref = &graph->refs[graph->by_target[i]];
@@ -113,6 +113,7 @@ static struct cp_error *expand_function(struct cp_search *s, size_t node)
 			continue;
 		if (ref->kind >= CP_REF_WORD) {
 			cp_table_at(graph, ref->place, ref->width, &table);
+			exported |= is_export(&table);
 			if (is_export(&table))
 				continue;
 			any = true;
@@ -128,7 +129,7 @@ static struct cp_error *expand_function(struct cp_search *s, size_t node)
 	}
 	if (error || any)
 		return error;
-	return add_end(s, &(struct cp_end){ .node = node, .ran = CP_NO_FUNCTION });
+	return add_end(s, &(struct cp_end){ .node = node, .ran = CP_NO_FUNCTION, .is_exported = exported });
 }
 
 /* The method of the table that ran, the last one in front of the word, else the first one behind it. */
@@ -166,65 +167,73 @@ static struct cp_error *follow_users(struct cp_search *s, size_t node, const str
 		if (from != CP_NO_FUNCTION)
 			error = cp_function_owner(&s->graph->functions, from, &from);
 		if (!error && from != CP_NO_FUNCTION)
-			error = lead(s, node, from, users[i].calls ? CP_LINK_THROUGH : CP_LINK_USES, users[i].site);
+			error = lead(s, node, from, users[i].exact ? CP_LINK_THROUGH : CP_LINK_USES, users[i].site);
 	}
 	return error;
 }
 
-/* Is a user of the table a call through the very word? Then those who only name the table need not be told. */
-static size_t keep_callers(struct cp_table_user *users, size_t count)
+/* Who reads the very word, if anybody does: those who only name the table need not be told then. */
+static size_t keep_exact(struct cp_table_user *users, size_t count)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (users[i].calls)
+		if (users[i].exact)
 			users[kept++] = users[i];
 	}
-	return kept ? kept : count;
+	return kept;
 }
 
-static struct cp_error *look_for_users(struct cp_search *s, size_t node, const struct cp_table *table, bool *any)
+/* The set that the table is an element of, by the linker's mark. *any: there is one. */
+static struct cp_error *lead_set(struct cp_search *s, size_t node, const struct cp_table *table, bool *any)
 {
-	struct cp_table_user *users = NULL;
-	struct cp_error *error;
-	size_t count = 0;
+	struct cp_node element = { .is_table = true, .function = CP_NO_FUNCTION, .next = node, .kind = CP_LINK_ELEMENT,
+		.site = table->start };
 
-	if (!s->tables_left)
+	if (!cp_table_set(s->graph, table, &element.table) || element.table.start == table->start)
 		return NULL;
-	s->tables_left--;
-	error = cp_table_users(s->graph, s->pointers, table, s->nodes[node].word, &users, &count);
-	if (!error)
-		error = follow_users(s, node, users, keep_callers(users, count), any);
-	free(users);
-	return error;
+	*any = true;
+	element.word = element.table.start;
+	for (size_t i = 0; i < s->node_count; i++) {
+		if (s->nodes[i].is_table && s->nodes[i].table.start == element.word)
+			return NULL;
+	}
+	return add_node(s, &element);
 }
 
 /*
- * A table of whose methods one ran is in use: what that one did decides. Else who uses the table, or the set that it is an
- * element of, or what points to it.
+ * Whoever reads the very word calls through it. Else, of a table of whose methods one ran, what that one did decides. Else
+ * who uses the table, what points to it, or the set that it is an element of.
  */
 static struct cp_error *expand_table(struct cp_search *s, size_t node)
 {
-	struct cp_table table = s->nodes[node].table, set;
-	struct cp_error *error;
+	struct cp_table table = s->nodes[node].table;
+	struct cp_table_user *users = NULL;
+	struct cp_error *error = NULL;
+	size_t count = 0, exact = 0;
 	uint64_t word = 0;
-	uint32_t method = method_that_ran(s, &s->nodes[node], &word);
+	uint32_t method;
 	bool any = false;
 
-	if (method != CP_NO_FUNCTION)
-		return add_end(s, &(struct cp_end){ .node = node, .ran = method, .kind = CP_LINK_METHOD, .site = word });
-	error = look_for_users(s, node, &table, &any);
-	if (!error && !any && cp_table_set(s->graph, &table, &set)) {
-		struct cp_node element = { .is_table = true, .function = CP_NO_FUNCTION, .table = set, .word = set.start,
-			.next = node, .kind = CP_LINK_ELEMENT, .site = table.start };
-
-		for (size_t i = 0; i < s->node_count && !any; i++)
-			any = s->nodes[i].is_table && s->nodes[i].table.start == set.start;
-		if (!any && set.start != table.start) {
-			any = true;
-			error = add_node(s, &element);
-		}
+	if (s->tables_left) {
+		s->tables_left--;
+		error = cp_table_users(s->graph, s->pointers, &table, s->nodes[node].word, &users, &count);
 	}
+	exact = error ? 0 : keep_exact(users, count);
+	if (!error && exact) {
+		error = follow_users(s, node, users, exact, &any);
+		free(users);
+		return error;
+	}
+	method = method_that_ran(s, &s->nodes[node], &word);
+	if (!error && method != CP_NO_FUNCTION)
+		error = add_end(s, &(struct cp_end){ .node = node, .ran = method, .kind = CP_LINK_METHOD, .site = word });
+	else if (!error)
+		error = follow_users(s, node, users, count, &any);
+	free(users);
+	if (error || method != CP_NO_FUNCTION || any)
+		return error;
+	error = lead_set(s, node, &table, &any);
 	if (error || any)
 		return error;
 	return add_end(s, &(struct cp_end){ .node = node, .ran = CP_NO_FUNCTION, .not_looked = !s->tables_left });

@@ -34,6 +34,7 @@ struct cp_end {
 	unsigned int indirect;		/* as the node has them */
 	unsigned int more_sites;	/* of the same function and kind */
 	bool not_looked;		/* too many tables */
+	bool is_exported;		/* to modules */
 };
 
 struct cp_search {

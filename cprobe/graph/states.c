@@ -46,11 +46,17 @@ static uint32_t by_name(const struct name *names, uint32_t count, const char *na
 /* Several names of one function are there once each, with the same numbers. */
 static void take(struct cp_state *state, const struct cp_ran *ran)
 {
+	struct cp_state both = { ran->count, ran->first, ran->last, ran->vcpu, CP_DID_RUN };
+
 	if (state->ran == CP_DID_RUN && state->first <= ran->first) {
-		state->count = ran->count > state->count ? ran->count : state->count;
-		return;
+		both.first = state->first;
+		both.vcpu = state->vcpu;
 	}
-	*state = (struct cp_state){ ran->count, ran->first, ran->vcpu, CP_DID_RUN };
+	if (state->ran == CP_DID_RUN) {
+		both.count = state->count > ran->count ? state->count : ran->count;
+		both.last = state->last > ran->last ? state->last : ran->last;
+	}
+	*state = both;
 }
 
 /* What was recorded did not run, unless it did. */

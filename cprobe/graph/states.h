@@ -7,7 +7,7 @@
 #include "trace/trace.h"
 
 struct cp_state {
-	uint64_t count, first;	/* entries; ns, of the first one */
+	uint64_t count, first, last;	/* entries; ns, of the first and of the last one, as struct cp_ran has it */
 	unsigned int vcpu;
 	uint8_t ran;		/* enum cp_ran_state */
 };
@@ -23,6 +23,12 @@ void cp_states_deinit(struct cp_states *states);
 static inline bool cp_did_run(const struct cp_states *states, uint32_t function)
 {
 	return states->items[function].ran == CP_DID_RUN;
+}
+
+/* Did the function run at a time when the caller may have called it: not before the caller did for the first time. */
+static inline bool cp_may_have_called(const struct cp_states *states, uint32_t caller, uint32_t function)
+{
+	return cp_did_run(states, function) && states->items[function].last >= states->items[caller].first;
 }
 
 #endif

@@ -166,10 +166,34 @@ static struct cp_error *add_user(struct users *users, const struct cp_table_user
 	return NULL;
 }
 
-/* An instruction one of whose operands is an address in the table, or memory there. */
+/* The address that an operand is or has; *fixed: it is memory just there. False: neither. */
+static bool address_of(const struct cp_graph *graph, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *op,
+	uint64_t at, uint64_t *ret, bool *fixed)
+{
+	bool relative = op->mem.base == ZYDIS_REGISTER_NONE || op->mem.base == ZYDIS_REGISTER_RIP;
+	ZyanU64 target;
+
+	*fixed = false;
+	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && !op->imm.is_relative) {
+		target = op->imm.is_signed ? (ZyanU64)op->imm.value.s : op->imm.value.u;
+	} else if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.segment == ZYDIS_REGISTER_GS ||
+		op->mem.segment == ZYDIS_REGISTER_FS) {
+		return false;
+	} else if (relative && op->mem.index == ZYDIS_REGISTER_NONE) {
+		if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(insn, op, at, &target)))
+			return false;
+		*fixed = op->mem.type == ZYDIS_MEMOP_TYPE_MEM;
+	} else {
+		target = (ZyanU64)op->mem.disp.value;
+	}
+	*ret = cp_code_wrap(&graph->code, target);
+	return true;
+}
+
 static struct cp_error *visit(void *context, const struct cp_code_part *part, uint64_t address)
 {
 	struct users *users = context;
+	const struct cp_table *table = users->table;
 	struct cp_graph *graph = users->graph;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	struct cp_table_user user = { .site = address };
@@ -179,28 +203,15 @@ static struct cp_error *visit(void *context, const struct cp_code_part *part, ui
 	if (!cp_decode(&graph->code, part, address, &insn, operands))
 		return NULL;
 	for (int i = 0; i < insn.operand_count_visible; i++) {
-		const ZydisDecodedOperand *op = &operands[i];
-		ZyanU64 target;
+		uint64_t target;
+		bool fixed;
 
-		if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && !op->imm.is_relative)
-			target = op->imm.is_signed ? (ZyanU64)op->imm.value.s : op->imm.value.u;
-		else if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.segment == ZYDIS_REGISTER_GS ||
-			op->mem.segment == ZYDIS_REGISTER_FS)
-			continue;
-		else if (op->mem.base == ZYDIS_REGISTER_NONE || op->mem.base == ZYDIS_REGISTER_RIP) {
-			if (op->mem.index != ZYDIS_REGISTER_NONE)
-				target = (ZyanU64)op->mem.disp.value;
-			else if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&insn, op, address, &target)))
-				continue;
-		} else
-			target = (ZyanU64)op->mem.disp.value;
-		target = cp_code_wrap(&graph->code, target);
-		if (target - users->table->start >= users->table->end - users->table->start)
+		if (!address_of(graph, &insn, &operands[i], address, &target, &fixed) ||
+			target - table->start >= table->end - table->start || (fixed ? target != users->place : target > users->place))
 			continue;
 		refers = true;
-		user.calls |= target == users->place && op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
-			op->mem.index == ZYDIS_REGISTER_NONE && (insn.meta.category == ZYDIS_CATEGORY_CALL ||
-			insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR);
+		user.exact |= fixed && (operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ);
+		user.calls |= fixed && (insn.meta.category == ZYDIS_CATEGORY_CALL || insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR);
 	}
 	user.from = cp_function_around(&graph->functions, address);
 	return refers ? add_user(users, &user) : NULL;
@@ -221,7 +232,7 @@ struct cp_error *cp_table_users(struct cp_graph *graph, struct cp_data_pointers 
 		uint64_t word = pointers->items[i].index;
 
 		if (word - table->start >= table->end - table->start)	/* a list's head points to itself */
-			error = add_user(&users, &(struct cp_table_user){ word, CP_NO_FUNCTION, true, false });
+			error = add_user(&users, &(struct cp_table_user){ .site = word, .from = CP_NO_FUNCTION, .data = true });
 	}
 	if (error) {
 		free(users.items);

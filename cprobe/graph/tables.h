@@ -42,10 +42,14 @@ struct cp_table_user {
 	uint64_t site;		/* of the instruction, or of the word */
 	uint32_t from;		/* the instruction's function, or CP_NO_FUNCTION */
 	bool data;		/* a word */
-	bool calls;		/* an indirect call or jump through the very word that was asked about */
+	bool exact;		/* it reads the very word that was asked about */
+	bool calls;		/* an indirect call or jump through that word */
 };
 
-/* Who refers to the table, code first; `place` is the word of it that matters. *ret is malloc'ed, the caller's. */
+/*
+ * Who may come to the word at `place` of the table, code first: who reads it, who takes the table's address or counts on from
+ * there. Who reads other words of it does not. *ret is malloc'ed, the caller's.
+ */
 struct cp_error *cp_table_users(struct cp_graph *graph, struct cp_data_pointers *pointers, const struct cp_table *table,
 	uint64_t place, struct cp_table_user **ret, size_t *count);
 
