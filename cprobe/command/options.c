@@ -255,6 +255,10 @@ struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **a
 	memset(options, 0, sizeof(*options));
 	options->verb = verb;
 	options->to = UINT64_MAX;
+	options->gap = 100 * 1000 * 1000;
+	options->least = CP_LEAST_AUTOMATIC;
+	options->depth = 12;
+	options->limit = verb->limit;
 	*help = false;
 	for (int i = 0; i < argc; i++) {
 		char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL, *was = next;
@@ -289,15 +293,6 @@ struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **a
 		options->arg_count--;
 	}
 	return check_words(options, positional);
-}
-
-bool cp_options_given(const struct cp_options *options, const char *name)
-{
-	for (size_t i = 0; i < TABLE_SIZE; i++) {
-		if (!strcmp(table[i].name, name))
-			return options->given & 1u << i;
-	}
-	return false;
 }
 
 void cp_options_deinit(struct cp_options *options)

@@ -34,7 +34,7 @@ struct cp_options {
 	bool inlines, inputs;
 	enum cp_inlined inlined;
 	const char *insn, *message;
-	uint64_t from, to, gap, least;	/* ns; see `given` */
+	uint64_t from, to, gap, least;	/* ns */
 	uint64_t depth, limit;
 	const char *kernel;
 	const char *trace;
@@ -47,6 +47,7 @@ struct cp_verb {
 	const char *name;
 	const char *words;		/* what its arguments after KERNEL are, each; NULL: it takes none */
 	unsigned int takes;
+	uint64_t limit;			/* --limit, where it is not given */
 	bool no_kernel;			/* it has no KERNEL, but a TRACE */
 	bool has_trace;			/* its last word is a TRACE */
 	bool waits;			/* answers each line of standard input when it comes, from a terminal too */
@@ -62,13 +63,11 @@ struct cp_verb {
 
 extern const struct cp_verb *const cp_verbs[];	/* ends with NULL */
 extern const struct cp_verb cp_verb_info, cp_verb_list, cp_verb_find, cp_verb_line, cp_verb_symbol,
-	cp_verb_type, cp_verb_symbolize, cp_verb_why, cp_verb_next;
+	cp_verb_type, cp_verb_symbolize, cp_verb_coverage, cp_verb_events, cp_verb_tree, cp_verb_top,
+	cp_verb_why, cp_verb_next;
 
 /* NULL: there is none. */
 const struct cp_verb *cp_verb_by_name(const char *name);
-
-/* Was the option of that name given? */
-bool cp_options_given(const struct cp_options *options, const char *name);
 
 /* For a verb's check(): the format is text or json. */
 struct cp_error *cp_check_text_or_json(const struct cp_options *options);

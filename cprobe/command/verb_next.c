@@ -2,8 +2,6 @@
 /* Prints by itself: the order says what is nearest to the end, and is not that of addresses. */
 #include "command/verb.h"
 
-#define LIMIT 40
-
 static struct cp_error *check(const struct cp_options *options)
 {
 	if (options->where.functions.count > 1)
@@ -14,7 +12,7 @@ static struct cp_error *check(const struct cp_options *options)
 static struct cp_error *run(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
 	int *status)
 {
-	size_t limit = cp_options_given(options, "limit") ? options->limit : LIMIT, left_out = 0;
+	size_t limit = options->limit ? options->limit : SIZE_MAX, left_out = 0;
 	const char *function = options->where.functions.count ? options->where.functions.items[0] : NULL;
 	struct cp_trace *trace = NULL;
 	struct cp_error *error = cp_verb_trace(program, options, &trace);
@@ -33,5 +31,5 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 }
 
 const struct cp_verb cp_verb_next = {
-	.name = "next", .has_trace = true, .takes = CP_TAKES_FUNC | CP_TAKES_LIMIT, .check = check, .run = run,
+	.name = "next", .limit = 40, .has_trace = true, .takes = CP_TAKES_FUNC | CP_TAKES_LIMIT, .check = check, .run = run,
 };

@@ -5,8 +5,6 @@
 #include "command/nearest.h"
 #include "command/verb.h"
 
-#define LIMIT 8
-
 static struct cp_error *check(const struct cp_options *options)
 {
 	if (options->arg_count != 1)
@@ -42,7 +40,7 @@ static void suggest(struct cp_program *program, const char *function)
 static struct cp_error *run(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
 	int *status)
 {
-	size_t limit = cp_options_given(options, "limit") ? options->limit : LIMIT;
+	size_t limit = options->limit ? options->limit : SIZE_MAX;
 	struct cp_trace *trace = NULL;
 	struct cp_error *error = cp_verb_trace(program, options, &trace);
 	struct cp_why why;
@@ -66,5 +64,5 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 }
 
 const struct cp_verb cp_verb_why = {
-	.name = "why", .words = "FUNC", .has_trace = true, .takes = CP_TAKES_LIMIT, .check = check, .run = run,
+	.name = "why", .limit = 8, .words = "FUNC", .has_trace = true, .takes = CP_TAKES_LIMIT, .check = check, .run = run,
 };

@@ -67,6 +67,7 @@ static struct cp_error *add_block(struct cp_trace *trace, const struct cp_trace_
 		return &cp_error_no_memory;
 	trace->blocks = grown;
 	grown[trace->block_count++] = *block;
+	trace->has_callers |= block->kind == CP_BLOCK_EVENTS && block->flags & CP_BLOCK_HAS_SITES;
 	return NULL;
 }
 

@@ -56,6 +56,7 @@ struct cp_trace {
 	struct cp_ran *ran;
 	size_t ran_count;
 	bool has_ran;
+	bool has_callers;
 	uint64_t events, last;		/* JSON Lines: hits and others; ns of the last one */
 };
 

@@ -270,6 +270,7 @@ static struct cp_error *count_event(void *context, json_t *object, const struct 
 		table->trace->last = event->t;
 	if (!event->is_entry)
 		return NULL;
+	table->trace->has_callers |= event->site || event->caller;
 	if (!make_slots(table))
 		return &cp_error_no_memory;
 	slot = slot_of(table, event->address, event->function);

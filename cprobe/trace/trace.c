@@ -181,6 +181,18 @@ void cp_trace_close(struct cp_trace *trace)
 	free(trace);
 }
 
+bool cp_trace_has_callers(const struct cp_trace *trace)
+{
+	return trace->has_callers;
+}
+
+uint64_t cp_trace_end_time(const struct cp_trace *trace)
+{
+	json_t *t = json_object_get(trace->end, "t");
+
+	return json_is_integer(t) && json_integer_value(t) > 0 ? (uint64_t)json_integer_value(t) : 0;
+}
+
 /* The kernel's build-id by the header, or NULL. */
 static const char *build_id(const struct cp_trace *trace)
 {

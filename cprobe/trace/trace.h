@@ -24,6 +24,12 @@ struct cp_ran {
  */
 struct cp_error *cp_trace_ran(struct cp_trace *trace, const struct cp_ran **ret, size_t *count);
 
+/* Does the trace say of some entry where it was called from? */
+bool cp_trace_has_callers(const struct cp_trace *trace);
+
+/* When the trace ended, ns; 0: it does not say. */
+uint64_t cp_trace_end_time(const struct cp_trace *trace);
+
 /* An event of any kind, as a walk gives it. Pointers hold during the call only. */
 struct cp_event {
 	uint64_t t;			/* ns */
