@@ -108,7 +108,7 @@ static void say_link(struct words *w, const struct cp_why_link *from, const stru
 		say(w, "    %s is used by %s at %s%s, which %s (inferred)", b, a, at, again, run);
 		break;
 	case CP_LINK_HOLDS:
-		say(w, "    %s is reached through the table %s%s (inferred)", b, a, where);
+		say(w, "    %s is reached through %s%s%s (inferred)", b, from->name ? "the table " : "", a, where);
 		break;
 	case CP_LINK_POINTS:
 		say(w, "    %s is pointed to by %s%s (inferred)", b, a, where);
@@ -145,7 +145,7 @@ static void say_tests(struct words *w, const struct cp_why_reason *reason)
 	if (!reason->ran)
 		return;
 	if (!reason->test_count) {
-		if (first->kind != CP_LINK_METHOD)
+		if (first->kind <= CP_LINK_JUMP)
 			say(w, "    no branch in %s decides whether it comes there: it did not come so far, or a call in front of it did not "
 				"return", name);
 		return;

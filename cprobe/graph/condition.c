@@ -177,6 +177,103 @@ static size_t flags_of(const struct cp_origin *trace, size_t branch, ZydisAccess
 	return branch;
 }
 
+/* What lies between the value that was read and the one that is compared. */
+struct between {
+	bool has_mask, opaque;		/* opaque: it is not known, or something else than a mask */
+	uint64_t mask;
+};
+
+/* Where the compared value is: in a register, or in a place on the stack. */
+struct holder {
+	ZydisRegister reg;		/* the widest form; ZYDIS_REGISTER_NONE: in memory */
+	ZydisRegister base;
+	int64_t offset;
+};
+
+static bool holds(const struct cp_origin *trace, const ZydisDecodedOperand *op, struct holder *ret)
+{
+	*ret = (struct holder){ .reg = ZYDIS_REGISTER_NONE };
+	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+		ret->reg = cp_widest(trace->code, op->reg.value);
+		return true;
+	}
+	ret->base = op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->mem.base != ZYDIS_REGISTER_NONE ?
+		cp_widest(trace->code, op->mem.base) : ZYDIS_REGISTER_NONE;
+	ret->offset = op->type == ZYDIS_OPERAND_TYPE_MEMORY ? op->mem.disp.value : 0;
+	return op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->mem.index == ZYDIS_REGISTER_NONE &&
+		(ret->base == ZYDIS_REGISTER_RSP || ret->base == ZYDIS_REGISTER_RBP || ret->base == ZYDIS_REGISTER_ESP ||
+		ret->base == ZYDIS_REGISTER_EBP);
+}
+
+static bool is_move(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_MOV || mnemonic == ZYDIS_MNEMONIC_MOVZX || mnemonic == ZYDIS_MNEMONIC_MOVSX ||
+		mnemonic == ZYDIS_MNEMONIC_MOVSXD;
+}
+
+static bool is_same(const struct holder *a, const struct holder *b)
+{
+	return a->reg == b->reg && (a->reg != ZYDIS_REGISTER_NONE || (a->base == b->base && a->offset == b->offset));
+}
+
+/*
+ * One instruction before: does it make the value? Then the holder is what it makes it of. False: the value was read there.
+ */
+static bool step_back(const struct cp_origin *trace, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands,
+	struct holder *holder, struct between *between)
+{
+	struct holder to;
+
+	if (insn->meta.category == ZYDIS_CATEGORY_CALL)
+		return holder->reg != ZYDIS_REGISTER_RAX && holder->reg != ZYDIS_REGISTER_EAX;
+	if (holder->reg != ZYDIS_REGISTER_NONE && insn->operand_count && !insn->operand_count_visible &&
+		cp_writes_register(trace->code, insn, operands, holder->reg))
+		return false;			/* cpuid */
+	if (!insn->operand_count_visible || !(operands[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
+		!holds(trace, &operands[0], &to) || !is_same(&to, holder))
+		return true;
+	if (is_move(insn->mnemonic))
+		return holds(trace, &operands[1], holder);
+	if (insn->mnemonic == ZYDIS_MNEMONIC_AND && operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && !between->has_mask) {
+		between->has_mask = true;
+		between->mask = operands[1].imm.value.u;
+		return true;
+	}
+	between->opaque = true;
+	return false;
+}
+
+/* From the instruction that compares back to where its first operand was read. */
+static struct between read_between(const struct cp_origin *trace, size_t flags, const ZydisDecodedOperand *compared,
+	const struct cp_check *check)
+{
+	const struct cp_flow *flow = trace->flow;
+	struct between ret = { .has_mask = false };
+	struct holder holder;
+	size_t i = flags;
+
+	if (!holds(trace, compared, &holder))
+		return ret;			/* a variable itself */
+	for (int steps = 0; steps < MAX_BACK * 4; steps++) {
+		const struct cp_flow_block *block = &flow->blocks[flow->insns[i].block];
+		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+		ZydisDecodedInstruction insn;
+
+		if (i > block->first)
+			i--;
+		else if (block->predecessor_count == 1)
+			i = flow->blocks[flow->predecessors[block->first_predecessor]].last;
+		else
+			break;
+		if (!cp_decode(trace->code, flow->insns[i].part, flow->insns[i].address, &insn, operands))
+			break;
+		if (!step_back(trace, &insn, operands, &holder, &ret))
+			return ret;
+	}
+	ret.opaque |= check->source != CP_SOURCE_ARGUMENT;
+	return ret;
+}
+
 static const ZydisDecodedOperand *constant_of(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands)
 {
 	for (int i = 0; i < insn->operand_count_visible; i++) {
@@ -200,7 +297,7 @@ static void append_constant(const struct cp_program *program, char *text, uint64
 }
 
 /* "SOURCE OP CONSTANT", by the instruction that sets the flags. */
-static void compare(const struct cp_program *program, const ZydisDecodedInstruction *branch, const ZydisDecodedInstruction *insn,
+static void print_comparison(const struct cp_program *program, const ZydisDecodedInstruction *branch, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operands, const char *source, bool taken, char *text)
 {
 	const struct comparison *how = comparison_of(branch->mnemonic);
@@ -237,6 +334,25 @@ static void compare(const struct cp_program *program, const ZydisDecodedInstruct
 	}
 }
 
+static void compare(const struct cp_program *program, const struct cp_origin *trace, const struct cp_check *check,
+	const ZydisDecodedInstruction *branch, size_t flags, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands,
+	const char *source, bool taken, char *text)
+{
+	struct between between = read_between(trace, flags, &operands[0], check);
+	char masked[CP_LONGEST_CONDITION];
+
+	if (check->source == CP_SOURCE_STORED)	/* it is in memory, where anything may be done with it */
+		between.opaque = false;
+	if (between.opaque) {
+		append(text, "a test of %s", source);
+	} else if (between.has_mask) {
+		snprintf(masked, sizeof(masked), "(%.128s & 0x%" PRIx64 ")", source, between.mask & UINT32_MAX);
+		print_comparison(program, branch, insn, operands, masked, taken, text);
+	} else {
+		print_comparison(program, branch, insn, operands, source, taken, text);
+	}
+}
+
 struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_origin *trace, uint64_t entry,
 	size_t branch, bool taken, struct cp_condition *ret)
 {
@@ -258,6 +374,6 @@ struct cp_error *cp_condition_read(struct cp_program *program, const struct cp_o
 	if (at->kind != CP_FLOW_BRANCH || flags == branch)
 		append(ret->text, "a test of %s", source);
 	else
-		compare(program, &jump, &insn, operands, source, taken, ret->text);
+		compare(program, trace, &ret->check, &jump, flags, &insn, operands, source, taken, ret->text);
 	return NULL;
 }

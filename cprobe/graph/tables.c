@@ -206,6 +206,9 @@ static struct cp_error *visit(void *context, const struct cp_code_part *part, ui
 		uint64_t target;
 		bool fixed;
 
+		/* What a loop compares with is the end of what lies in front of the table. */
+		if (insn.mnemonic == ZYDIS_MNEMONIC_CMP && operands[i].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			continue;
 		if (!address_of(graph, &insn, &operands[i], address, &target, &fixed) ||
 			target - table->start >= table->end - table->start || (fixed ? target != users->place : target > users->place))
 			continue;
