@@ -191,6 +191,13 @@ static uint32_t witness(struct finder *f, const bool *mark, const bool *other)
 	return CP_NO_FUNCTION;
 }
 
+/* Did the function not run, as far as this one can have called it? */
+static bool was_not_called(const struct finder *f, uint32_t callee)
+{
+	return callee != CP_NO_FUNCTION && f->states->items[callee].ran != CP_NOT_RECORDED &&
+		!cp_may_have_called(f->states, f->function, callee);
+}
+
 /* What is called straight behind the way that leads on, and did not run though it was recorded. */
 static uint32_t absent(struct finder *f, size_t block)
 {
@@ -215,8 +222,7 @@ static uint32_t absent(struct finder *f, size_t block)
 
 			if (insn->kind == CP_FLOW_BRANCH)
 				return CP_NO_FUNCTION;
-			if (callee != CP_NO_FUNCTION && f->states->items[callee].ran != CP_NOT_RECORDED &&
-				!cp_may_have_called(f->states, f->function, callee))
+			if (was_not_called(f, callee))
 				return callee;
 			if (insn->kind == CP_FLOW_CALL)
 				return CP_NO_FUNCTION;	/* it may not have come back */
@@ -228,7 +234,20 @@ static uint32_t absent(struct finder *f, size_t block)
 	return CP_NO_FUNCTION;
 }
 
-static struct cp_error *add(struct finder *f, size_t block, bool taken, struct cp_decisions *ret)
+/* `tail`: the function that the branch itself leads to, or CP_NO_FUNCTION. */
+static void settle(struct finder *f, size_t block, uint32_t tail, struct cp_decision *decision)
+{
+	decision->by = witness(f, f->on, f->away);
+	if (decision->by != CP_NO_FUNCTION) {
+		decision->went = CP_WENT_ON;
+		return;
+	}
+	decision->by = tail == CP_NO_FUNCTION ? absent(f, block) : was_not_called(f, tail) ? tail : CP_NO_FUNCTION;
+	if (decision->by != CP_NO_FUNCTION)
+		decision->went = CP_WENT_AWAY;
+}
+
+static struct cp_error *add(struct finder *f, size_t block, bool taken, uint32_t tail, struct cp_decisions *ret)
 {
 	struct cp_decision *items;
 	struct cp_decision decision = { .went = CP_WENT_UNKNOWN, .by = CP_NO_FUNCTION };
@@ -242,14 +261,8 @@ static struct cp_error *add(struct finder *f, size_t block, bool taken, struct c
 		f->flow.blocks[block].last, taken, &decision.condition);
 	if (error)
 		return error;
-	if (f->states) {
-		decision.by = witness(f, f->on, f->away);
-		decision.went = decision.by != CP_NO_FUNCTION ? CP_WENT_ON : CP_WENT_UNKNOWN;
-		if (decision.by == CP_NO_FUNCTION)
-			decision.by = absent(f, block);
-		if (decision.by != CP_NO_FUNCTION && !decision.went)
-			decision.went = CP_WENT_AWAY;
-	}
+	if (f->states)
+		settle(f, block, tail, &decision);
 	items = cp_grow(ret->items, ret->count, sizeof(*items));
 	if (!items)
 		return &cp_error_no_memory;
@@ -305,13 +318,13 @@ static struct cp_error *find(struct finder *f, uint64_t site, struct cp_decision
 			continue;
 		}
 		if (decides(f, block))
-			error = add(f, block, taken_on(f, block), ret);
+			error = add(f, block, taken_on(f, block), CP_NO_FUNCTION, ret);
 	}
 	/* A conditional tail call is its own branch. */
 	if (!error && f->flow.insns[insn].kind == CP_FLOW_BRANCH) {
 		memset(f->on, 0, f->flow.block_count * sizeof(*f->on));
 		memset(f->away, 0, f->flow.block_count * sizeof(*f->away));
-		error = add(f, f->target, true, ret);
+		error = add(f, f->target, true, callee_of(f, &f->flow.insns[insn]), ret);
 	}
 	return error;
 }
@@ -345,7 +358,7 @@ struct cp_error *cp_decisions_all(struct cp_graph *graph, uint32_t function, str
 		find_order(&f, f.flow.insns[entry].block);
 	for (size_t i = 0; i < f.order_count && !error; i++) {
 		if (is_branch(&f, f.order[i]) && !is_stack_check(&f, f.order[i]))
-			error = add(&f, f.order[i], true, ret);
+			error = add(&f, f.order[i], true, CP_NO_FUNCTION, ret);
 	}
 	finish(&f);
 	return error;

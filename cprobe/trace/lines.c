@@ -282,7 +282,10 @@ static struct cp_error *count_event(void *context, json_t *object, const struct 
 			return &cp_error_no_memory;
 		*slot = table->list.count;
 	} else {
-		table->list.items[*slot - 1].count++;
+		struct cp_ran *ran = &table->list.items[*slot - 1];
+
+		ran->count++;
+		ran->last = event->t > ran->last ? event->t : ran->last;
 	}
 	return NULL;
 }

@@ -93,7 +93,7 @@ NOINLINE void xen_start(void) { leaf_shared(); DO(28); }
 NOINLINE void give(void (*what)(void)) { DO(what); }
 NOINLINE void registers(void) { give(leaf_callback); DO(29); }
 
-static inline __attribute__((always_inline)) void small(int x) { if (x == 77) level = x; }
+static inline __attribute__((always_inline)) void small(int x) { if (x == 77) witness(); }
 NOINLINE void around(void) { small(level); DO(30); }
 NOINLINE void unused(void) { DO(31); }
 
