@@ -58,9 +58,11 @@ static struct cp_error *make_place(struct cp_asked *asked, const struct cp_recor
 		place->outer = asked->graph.functions.items[function].name;
 		return NULL;
 	}
-	/* The list of functions goes by the source's name; the clone that this is has one of its own. */
-	place->name = asked->graph.functions.items[function].name;
-	return place->run.state == CP_DID_RUN ? NULL : find_reasons(asked, function, limit, arena, place);
+	if (place->run.state != CP_DID_RUN)
+		error = find_reasons(asked, function, limit, arena, place);
+	for (size_t r = 0; r < place->reason_count && place->name; r++)	/* of several names, that which was asked about */
+		place->reasons[r].links[place->reasons[r].link_count - 1].name = place->name;
+	return error;
 }
 
 static struct cp_error *make_places(struct cp_asked *asked, const struct cp_records *records, size_t limit,

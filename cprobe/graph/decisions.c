@@ -198,8 +198,8 @@ static bool was_not_called(const struct finder *f, uint32_t callee)
 		!cp_may_have_called(f->states, f->function, callee);
 }
 
-/* What is called straight behind the way that leads on, and did not run though it was recorded. */
-static uint32_t absent(struct finder *f, size_t block)
+/* What is called straight behind the ways of that mark, and did not run though it was recorded: they were not taken. */
+static uint32_t absent(struct finder *f, size_t block, const bool *mark, const bool *other)
 {
 	const struct cp_flow_block *b = &f->flow.blocks[block];
 	size_t at = f->flow.block_count, steps = 0;
@@ -207,7 +207,7 @@ static uint32_t absent(struct finder *f, size_t block)
 	for (size_t s = 0; s < b->successor_count; s++) {
 		size_t to = f->flow.successors[b->first_successor + s];
 
-		if (f->on[to] && !f->away[to]) {
+		if (mark[to] && !other[to]) {
 			if (at != f->flow.block_count)
 				return CP_NO_FUNCTION;	/* a switch with several */
 			at = to;
@@ -242,9 +242,15 @@ static void settle(struct finder *f, size_t block, uint32_t tail, struct cp_deci
 		decision->went = CP_WENT_ON;
 		return;
 	}
-	decision->by = tail == CP_NO_FUNCTION ? absent(f, block) : was_not_called(f, tail) ? tail : CP_NO_FUNCTION;
+	decision->by = tail == CP_NO_FUNCTION ? absent(f, block, f->on, f->away) : was_not_called(f, tail) ? tail : CP_NO_FUNCTION;
 	if (decision->by != CP_NO_FUNCTION)
 		decision->went = CP_WENT_AWAY;
+}
+
+/* Did the way that leads away end in what was not called, as a failed assertion does? Then it is no reason. */
+static bool was_not_left(struct finder *f, size_t block)
+{
+	return f->states && absent(f, block, f->away, f->on) != CP_NO_FUNCTION;
 }
 
 static struct cp_error *add(struct finder *f, size_t block, bool taken, uint32_t tail, struct cp_decisions *ret)
@@ -317,7 +323,7 @@ static struct cp_error *find(struct finder *f, uint64_t site, struct cp_decision
 			ret->left_out++;
 			continue;
 		}
-		if (decides(f, block))
+		if (decides(f, block) && !was_not_left(f, block))
 			error = add(f, block, taken_on(f, block), CP_NO_FUNCTION, ret);
 	}
 	/* A conditional tail call is its own branch. */

@@ -83,7 +83,8 @@ static struct cp_error *add_dwarf(struct cp_functions_by_entry *f, const struct 
 	struct cp_error *error;
 	uint32_t kept = 0;
 
-	error = cp_list(f->program, &everywhere, CP_INLINED_EXCLUDE, &f->listed);
+	/* With copies, since DWARF is not asked without them where there are symbols. */
+	error = cp_list(f->program, &everywhere, CP_INLINED_INCLUDE, &f->listed);
 	for (size_t i = 0; i < f->listed.count && !error; i++) {
 		const struct cp_record *record = &f->listed.items[i];
 

@@ -44,6 +44,9 @@ struct cp_graph {
 struct cp_error *cp_graph_init(struct cp_program *program, struct cp_graph *ret);
 void cp_graph_deinit(struct cp_graph *graph);
 
+/* Part of cp_graph_init(): fill refs, of which none is settled and none has a `from`. Needs code and functions. */
+struct cp_error *cp_refs_find(struct cp_graph *graph);
+
 /* Is it a reference? Those in data are; in code an instruction must be there, of the kind. */
 bool cp_ref_is_sound(struct cp_graph *graph, uint32_t ref);
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from whykit import ALL, SOURCE, write_trace
 RAN = ("_start by_variable by_returned answer by_cpuid by_argument by_bit by_tail two_ways registers give around bus "
        "dev_identify use_hooks plain_open run_set run_near").split()
 VARIANTS = [(compiler, level) for compiler in ("gcc", "clang") for level in ("-O0", "-O1", "-O2", "-Os")]
-Asked = Callable[..., dict[str, Any]]
 
 
 class Asks:
@@ -83,9 +82,6 @@ def test_what_the_cpu_said(asks: Asks) -> None:
 
 def test_every_caller_has_a_reason(asks: Asks) -> None:
     reasons = asks.place("leaf_shared")["reasons"]
-    assert [chain(r) for r in reasons] == [
-        ["two_ways", "call", "leaf_shared"] if r == 0 else ["_start", "call", name, "call", "leaf_shared"]
-        for r, name in enumerate(["", "kvm_start", "xen_start"])] or "jump" in str(reasons)
     assert [r["chain"][0]["name"] for r in reasons] == ["two_ways", "_start", "_start"]
     assert {r["chain"][-2]["name"] for r in reasons} == {"two_ways", "kvm_start", "xen_start"}
 
@@ -125,8 +121,8 @@ def test_methods_are_a_chain(asks: Asks) -> None:
 def test_table_that_nobody_used(plain: Asks) -> None:
     """Through the table, what points to it, and what uses that, to the code that ran."""
     reasons = plain.place("dev_attach", ran=["_start", "bus"])["reasons"]
-    assert any(chain(r) == ["bus", "uses", "drivers", "points", "dev_driver", "points", "dev_methods", "holds", "dev_attach"]
-               or chain(r)[:2] == ["bus", "uses"] for r in reasons), [chain(r) for r in reasons]
+    assert any(chain(r)[:2] == ["bus", "uses"] and chain(r)[-3:] == ["dev_methods", "holds", "dev_attach"]
+               for r in reasons), [chain(r) for r in reasons]
 
 
 def test_called_through_a_pointer(asks: Asks) -> None:
@@ -158,7 +154,8 @@ def test_inlined(asks: Asks) -> None:
 def test_it_ran(plain: Asks) -> None:
     place = plain.place("two_ways", times={"two_ways": [3_000_000, 5_000_000]})
     assert (place["state"], place["count"], place["first"], place["vcpu"]) == ("ran", 2, 3_000_000, 0)
-    assert "ran 2 times, first at 0.003000 s on vCPU 0" in plain.words("two_ways", times={"two_ways": [3_000_000, 5_000_000]})
+    words = plain.words("two_ways", times={"two_ways": [3_000_000, 5_000_000]})
+    assert "ran 2 times, first at 0.003000 s on vCPU 0" in words
 
 
 def test_not_recorded(plain: Asks) -> None:
@@ -234,11 +231,11 @@ def test_stripped(plain: Asks, tmp_path: Path) -> None:
 
 
 def test_by_dwarf_alone(plain: Asks, tmp_path: Path) -> None:
-    """A kernel without its symbol table, with DWARF: the same chain."""
+    """Functions that only DWARF names."""
     trace = plain.trace()
     kernel = tmp_path / "dwarf"
-    subprocess.run(["objcopy", "--strip-symbol=leaf_variable", "--strip-symbol=by_variable", plain.kernel, kernel], check=True)
-    subprocess.run(["objcopy", "--remove-section=.symtab", "--remove-section=.strtab", plain.kernel, kernel], check=False)
+    subprocess.run(["objcopy", "--strip-symbol=leaf_variable", "--strip-symbol=by_variable",
+                    "--strip-symbol=_start", plain.kernel, kernel], check=True)
     done = plain.probe.run("why", kernel, "leaf_variable", trace)
     assert done.returncode == 0 and "is called by by_variable" in done.stdout, done.stderr
 
@@ -252,7 +249,8 @@ def test_by_address(plain: Asks) -> None:
 @pytest.mark.parametrize("words,fault", [
     (["why", "K"], "no TRACE given"), (["why", "K", "f"], "one FUNC"), (["why", "K", "a", "b", "T"], "one FUNC"),
     (["why", "K", "leaf_*", "T"], "is a pattern"), (["why", "K", "0xzz", "T"], "is no address"),
-    (["next", "K", "T", "--func", "a", "--func", "b"], "given twice"), (["why", "K", "f", "T", "--limit", "x"], "no number")])
+    (["next", "K", "T", "--func", "a", "--func", "b"], "given twice"),
+    (["why", "K", "f", "T", "--limit", "x"], "no number")])
 def test_usage(plain: Asks, words: list[str], fault: str) -> None:
     names = {"K": str(plain.kernel), "T": str(plain.trace())}
     done = plain.probe.run(*[names.get(word, word) for word in words])
@@ -274,7 +272,7 @@ def test_next_without_function(plain: Asks) -> None:
 
 def test_next_toward_a_function(plain: Asks) -> None:
     records = plain.probe.records("next", plain.kernel, plain.trace(), "--func", "leaf_variable")
-    assert [r["kind"] for r in records] == ["check", "insn", "function"] or [r["kind"] for r in records][0] == "check"
+    assert [r["kind"] for r in records] == ["check", "insn", "function"]
     check, table = records[0], nm(plain.kernel)
     assert (check["variable"], int(check["variable_address"], 16)) == ("level", table["level"])
     assert int(records[-1]["address"], 16) == table["leaf_variable"]
@@ -287,3 +285,71 @@ def test_nothing_left(probe: Cprobe, build_elf: Build) -> None:
     kernel = build_elf({"k.c": "void a(void) { __asm__ volatile(\"\"); } void _start(void) { a(); }"}, ["-g", "-O0"])
     done = probe.run("next", kernel, write_trace(kernel.parent / "t", kernel, ["_start", "a"], ALL))
     assert done.returncode == 1 and not done.stdout and "nothing is left to break on" in done.stderr
+
+
+def debian_trace(kernel: Path, ran: list[str], path: Path) -> Path:
+    return write_trace(path / "debian.trace", kernel, ran, ALL)
+
+
+def test_linux_hypervisor_table(probe: Cprobe, debian_vmlinux: Path, tmp_path: Path) -> None:
+    """A boot that is no KVM guest's: the table of the hypervisor, whose detection ran."""
+    ran = ["start_kernel", "setup_arch", "init_hypervisor_platform", "kvm_detect"]
+    trace = debian_trace(debian_vmlinux, ran, tmp_path)
+    for function, between in (("kvm_guest_init", []), ("kvmclock_init", ["kvm_init_platform"])):
+        place, = probe.records("why", debian_vmlinux, function, trace)
+        reason = place["reasons"][0]
+        names = [link["name"] for link in reason["chain"]]
+        assert names == ["kvm_detect", "x86_hyper_kvm", *between, function]
+        assert reason["methods"][0]["name"] == "kvm_detect"
+
+
+def test_linux_initcall(probe: Cprobe, debian_vmlinux: Path, tmp_path: Path) -> None:
+    """Initcalls are distances of 32 bits in a set; do_initcalls walks it, or what it is inlined in."""
+    trace = debian_trace(debian_vmlinux, ["start_kernel", "kernel_init"], tmp_path)
+    place, = probe.records("why", debian_vmlinux, "kvm_alloc_cpumask", trace)
+    names = [link.get("name", "") for link in place["reasons"][0]["chain"]]
+    assert any(name.startswith("__initcall") for name in names), names
+    assert names[0] in ("kernel_init", "start_kernel"), names
+
+
+def test_exported_to_modules(probe: Cprobe, debian_vmlinux: Path, tmp_path: Path) -> None:
+    trace = debian_trace(debian_vmlinux, ["start_kernel"], tmp_path)
+    place, = probe.records("why", debian_vmlinux, "pvclock_gtod_register_notifier", trace)
+    assert place["reasons"][0]["root"] == "exported"
+
+
+def edges(probe: Cprobe, kernel: Path) -> set[tuple[int, int]]:
+    """Direct calls of functions, by the program that the build makes for this."""
+    program = probe.path.parent / "tests" / "graph_edges"
+    done = subprocess.run([program, kernel], capture_output=True, text=True, timeout=120, check=True)
+    return {(int(site, 16), int(entry, 16)) for kind, site, entry in map(str.split, done.stdout.splitlines())
+            if kind == "call"}
+
+
+def objdump_calls(kernel: Path) -> set[tuple[int, int]]:
+    calls = set()
+    command = ["objdump", "-d", "--no-show-raw-insn", str(kernel)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as objdump:
+        assert objdump.stdout is not None
+        for line in objdump.stdout:
+            found = re.match(r"\s*([0-9a-f]+):\s+(?:[a-z0-9]+ )*?call\s+([0-9a-f]+)\b", line)
+            if found:
+                calls.add((int(found[1], 16), int(found[2], 16)))
+    return calls
+
+
+def assert_edges_are_objdumps(probe: Cprobe, kernel: Path) -> None:
+    """The same calls, but for those that are no function's entry: retpolines call into their own middle."""
+    mine, theirs = edges(probe, kernel), objdump_calls(kernel)
+    entries = set(nm(kernel).values())
+    assert mine and not mine - theirs
+    assert {target for _, target in theirs - mine}.isdisjoint(entries)
+
+
+def test_edges_are_objdumps(probe: Cprobe, asks: Asks) -> None:
+    assert_edges_are_objdumps(probe, asks.kernel)
+
+
+@pytest.mark.long
+def test_edges_of_linux_are_objdumps(probe: Cprobe, debian_vmlinux: Path) -> None:
+    assert_edges_are_objdumps(probe, debian_vmlinux)

@@ -79,9 +79,9 @@ class Watch(gdb.Command):
 class Next(gdb.Command):
     """Break where the boot may go on from what has run so far: bootsonde next [FUNC]
 
-    cprobe compares this session's trace with the kernel's code: calls in functions that ran of functions that did not, the
-    latest first; with FUNC the tests and calls on the way to that function. Only functions with a breakpoint are known to
-    have run."""
+    cprobe compares this session's trace with the kernel's code: calls in functions that ran of functions that did
+    not, the latest first; with FUNC the tests and calls on the way to that function. Only functions with a breakpoint
+    are known to have run."""
 
     def __init__(self) -> None:
         super().__init__("bootsonde next", gdb.COMMAND_BREAKPOINTS, gdb.COMPLETE_SYMBOL)
