@@ -282,4 +282,42 @@ void cp_trace_close(struct cp_trace *trace);
 /* NULL, or the error that says that the trace is of another kernel, by its build-id. One without any is taken as it is. */
 struct cp_error *cp_trace_check(const struct cp_trace *trace, struct cp_program *program);
 
+/*
+ * Which functions ran, file by file, in the order in which they first did; then those that did not, and those of which
+ * the trace cannot tell. text or json; *found: how many rows there were, 0: the kernel has no such file or function.
+ */
+struct cp_error *cp_coverage(struct cp_program *program, struct cp_trace *trace, const struct cp_where *where,
+	enum cp_format format, FILE *out, size_t *found);
+
+/* A part of a trace: what happened from one time to another, in ns, and of functions with these names alone. */
+struct cp_when {
+	uint64_t from, to;	/* both inside */
+	struct cp_globs functions;
+};
+
+/* What cp_top() and cp_tree() are to show. */
+struct cp_view {
+	struct cp_when when;	/* without functions */
+	uint64_t gap;		/* ns: a time without an event that is longer is said to be a gap */
+	uint64_t limit;		/* top: rows; 0 all */
+	uint64_t depth;		/* tree: levels */
+	uint64_t least;		/* tree, ns: calls that took less are taken together */
+};
+
+#define CP_LEAST_AUTOMATIC UINT64_MAX
+
+/*
+ * Where the time went: a table of functions, or the calls as a tree, with gaps, and in the tree what the console said. A
+ * trace has entries alone: callers are inferred from call sites, else from the code, and the time up to a vCPU's next event
+ * belongs to the function that was entered last. CP_ERROR_NOT_FOUND: there are no entries.
+ */
+struct cp_error *cp_top(struct cp_program *program, struct cp_trace *trace, const struct cp_view *view, enum cp_format format,
+	FILE *out);
+struct cp_error *cp_tree(struct cp_program *program, struct cp_trace *trace, const struct cp_view *view,
+	enum cp_format format, FILE *out);
+
+/* The events, in order: text, or json, which is the JSON Lines form of the same. */
+struct cp_error *cp_events(struct cp_trace *trace, const struct cp_when *when, enum cp_format format, FILE *out,
+	uint64_t *count);
+
 #endif

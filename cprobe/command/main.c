@@ -40,7 +40,7 @@ static int run_verb(const struct cp_options *options)
 	int status = -1;
 
 	cp_records_init(&records, options->format == CP_FORMAT_JSON ? CP_FULL : CP_BRIEF);
-	error = cp_program_open(options->kernel, note, NULL, &program);
+	error = verb->no_kernel ? NULL : cp_program_open(options->kernel, note, NULL, &program);
 	if (!error)
 		error = verb->run(program, options, &records, &status);
 	if (!error && status < 0)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,8 @@ static const char *const formats[] = { "text", "json", "gdb", NULL };
 static const char *const inlined[] = { "include", "exclude", "only", NULL };
 
 /* What an option's value goes to. */
-enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_MESSAGE, TO_INLINES };
+enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_MESSAGE, TO_INLINES, TO_FROM,
+	TO_TO, TO_GAP, TO_DEPTH, TO_LEAST, TO_LIMIT };
 
 static const struct option {
 	const char *name;
@@ -28,6 +31,12 @@ static const struct option {
 	{ "in-func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_IN },
 	{ "in-file", "GLOB", NULL, TO_FILES, CP_TAKES_IN },
 	{ "inlines", NULL, NULL, TO_INLINES, CP_TAKES_INLINES },
+	{ "from", "NS", NULL, TO_FROM, CP_TAKES_TIMES },
+	{ "to", "NS", NULL, TO_TO, CP_TAKES_TIMES },
+	{ "gap", "MS", NULL, TO_GAP, CP_TAKES_GAP },
+	{ "depth", "N", NULL, TO_DEPTH, CP_TAKES_TREE },
+	{ "least", "MS", NULL, TO_LEAST, CP_TAKES_TREE },
+	{ "limit", "N", NULL, TO_LIMIT, CP_TAKES_LIMIT },
 	{ "format", "text|json|gdb", formats, TO_FORMAT, 0 },
 	{ "help", NULL, NULL, TO_HELP, 0 },
 };
@@ -125,6 +134,21 @@ static struct cp_error *set_text(const struct option *option, const char *value,
 	return NULL;
 }
 
+/* A number, or one of a unit that is `scale` of those that are kept; the last one given counts. */
+static struct cp_error *set_number(const struct option *option, const char *value, uint64_t scale, uint64_t *ret)
+{
+	uint64_t number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(value, &end, 10);
+	if (!isdigit((unsigned char)*value) || *end || errno || number > INT64_MAX / scale)
+		return cp_error_create(CP_ERROR_USAGE, "--%s: \"%s\" is no number: give --%s %s, a whole number", option->name, value,
+			option->name, option->value);
+	*ret = number * scale;
+	return NULL;
+}
+
 static struct cp_error *set_option(const struct option *option, char *value, struct cp_options *options)
 {
 	bool again = options->given & 1u << (option - table);
@@ -151,6 +175,18 @@ static struct cp_error *set_option(const struct option *option, char *value, str
 		error = set_word(option, value, again, &word);
 		options->inlined = (enum cp_inlined)word;
 		return error;
+	case TO_FROM:
+		return set_number(option, value, 1, &options->from);
+	case TO_TO:
+		return set_number(option, value, 1, &options->to);
+	case TO_GAP:
+		return set_number(option, value, 1000000, &options->gap);
+	case TO_DEPTH:
+		return set_number(option, value, 1, &options->depth);
+	case TO_LEAST:
+		return set_number(option, value, 1000000, &options->least);
+	case TO_LIMIT:
+		return set_number(option, value, 1, &options->limit);
 	case TO_INPUTS:
 		options->inputs = true;
 		return NULL;
@@ -193,13 +229,16 @@ static struct cp_error *check_words(const struct cp_options *options, int positi
 {
 	const struct cp_verb *verb = options->verb;
 
-	if (!positional)
+	if (!positional && !verb->no_kernel)
 		return cp_error_create(CP_ERROR_USAGE, "%s: no KERNEL given: name an ELF file", verb->name);
-	if (!*options->kernel)
+	if (!verb->no_kernel && !*options->kernel)
 		return cp_error_create(CP_ERROR_USAGE, "%s: KERNEL is empty: name an ELF file", verb->name);
+	if (verb->has_trace && (!options->trace || !*options->trace))
+		return cp_error_create(CP_ERROR_USAGE, "%s: no TRACE given: name a file that bootsonde run --trace or bootsonde trace "
+			"wrote", verb->name);
 	if (!verb->words && options->arg_count)
-		return cp_error_create(CP_ERROR_USAGE, "%s: \"%s\" is one word too many: it takes a KERNEL and options",
-			verb->name, options->args[0]);
+		return cp_error_create(CP_ERROR_USAGE, "%s: \"%s\" is one word too many: it takes %s and options", verb->name,
+			options->args[0], verb->no_kernel ? "a TRACE" : verb->has_trace ? "a KERNEL, a TRACE" : "a KERNEL");
 	for (int i = 0; i < options->arg_count; i++) {
 		if (!*options->args[i])
 			return cp_error_create(CP_ERROR_USAGE, "%s: an empty word: give %s", verb->name, verb->words);
@@ -210,11 +249,16 @@ static struct cp_error *check_words(const struct cp_options *options, int positi
 struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **argv, struct cp_options *options,
 	bool *help)
 {
-	int positional = 0;
+	int positional = 0, first;
 	bool ended = false;
 
 	memset(options, 0, sizeof(*options));
 	options->verb = verb;
+	options->to = UINT64_MAX;
+	options->gap = 100 * 1000 * 1000;
+	options->least = CP_LEAST_AUTOMATIC;
+	options->depth = 12;
+	options->limit = 40;
 	*help = false;
 	for (int i = 0; i < argc; i++) {
 		char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL, *was = next;
@@ -237,9 +281,17 @@ struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **a
 			i += was != next;
 		}
 	}
-	options->kernel = positional ? argv[0] : NULL;
-	options->args = argv + 1;
-	options->arg_count = positional ? positional - 1 : 0;
+	first = !verb->no_kernel && positional;
+	options->kernel = first ? argv[0] : NULL;
+	options->args = argv + first;
+	options->arg_count = positional - first;
+	/* Without words of its own, a word too many is what comes after the TRACE. */
+	if (verb->has_trace && options->arg_count && verb->words) {
+		options->trace = options->args[--options->arg_count];
+	} else if (verb->has_trace && options->arg_count) {
+		options->trace = options->args++[0];
+		options->arg_count--;
+	}
 	return check_words(options, positional);
 }
 

@@ -19,6 +19,10 @@ enum cp_takes {
 	CP_TAKES_IN = 1 << 5,		/* --in-func, --in-file */
 	CP_TAKES_INLINES = 1 << 6,
 	CP_TAKES_INPUTS = 1 << 7,
+	CP_TAKES_TIMES = 1 << 8,	/* --from, --to */
+	CP_TAKES_GAP = 1 << 9,
+	CP_TAKES_TREE = 1 << 10,	/* --depth, --least */
+	CP_TAKES_LIMIT = 1 << 11,
 };
 
 struct cp_verb;
@@ -30,8 +34,11 @@ struct cp_options {
 	bool inlines, inputs;
 	enum cp_inlined inlined;
 	const char *insn, *message;
+	uint64_t from, to, gap, least;	/* ns */
+	uint64_t depth, limit;
 	const char *kernel;
-	char **args;	/* the positional arguments after KERNEL */
+	const char *trace;
+	char **args;	/* the positional arguments after KERNEL, without TRACE */
 	int arg_count;
 	unsigned int given;	/* a bit for each option of the table in options.c */
 };
@@ -40,12 +47,14 @@ struct cp_verb {
 	const char *name;
 	const char *words;		/* what its arguments after KERNEL are, each; NULL: it takes none */
 	unsigned int takes;
+	bool no_kernel;			/* it has no KERNEL, but a TRACE */
+	bool has_trace;			/* its last word is a TRACE */
 	bool waits;			/* answers each line of standard input when it comes, from a terminal too */
 	/* Do the options make sense together? May be NULL. */
 	struct cp_error *(*check)(const struct cp_options *options);
 	/*
-	 * Add what was found to `records`, which main sorts and prints. A verb that prints by itself (info, symbolize) sets
-	 * *status instead. Notes for the user go to standard error, by cp_complain().
+	 * Add what was found to `records`, which main sorts and prints. A verb that prints by itself (info, symbolize, those
+	 * about traces) sets *status instead; `program` is NULL for one without KERNEL. Notes for the user go to standard error, by cp_complain().
 	 */
 	struct cp_error *(*run)(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
 		int *status);
@@ -53,10 +62,19 @@ struct cp_verb {
 
 extern const struct cp_verb *const cp_verbs[];	/* ends with NULL */
 extern const struct cp_verb cp_verb_info, cp_verb_list, cp_verb_find, cp_verb_line, cp_verb_symbol,
-	cp_verb_type, cp_verb_symbolize;
+	cp_verb_type, cp_verb_symbolize, cp_verb_coverage, cp_verb_events, cp_verb_tree, cp_verb_top;
 
 /* NULL: there is none. */
 const struct cp_verb *cp_verb_by_name(const char *name);
+
+/* For a verb's check(): the format is text or json. */
+struct cp_error *cp_check_text_or_json(const struct cp_options *options);
+
+/*
+ * Open the verb's TRACE and see that it is one of the program's kernel; program NULL: of any. What is wrong with it and no
+ * error is said. *ret is the caller's until cp_trace_close().
+ */
+struct cp_error *cp_verb_trace(struct cp_program *program, const struct cp_options *options, struct cp_trace **ret);
 
 /* "cprobe: TEXT" on standard error. */
 void cp_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

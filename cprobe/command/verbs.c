@@ -13,6 +13,10 @@ const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_symbol,
 	&cp_verb_type,
 	&cp_verb_symbolize,
+	&cp_verb_coverage,
+	&cp_verb_events,
+	&cp_verb_tree,
+	&cp_verb_top,
 	NULL,
 };
 

@@ -23,6 +23,8 @@
 #define CP_BLOCK_MAGIC		0x6b6c6273u	/* "sblk" */
 #define CP_BLOCK_MAX		(1u << 20)	/* no block's records take more bytes */
 #define CP_VARINT_MAX		10		/* bytes */
+#define CP_ID_LIMIT		(1u << 24)	/* ids of functions and sites are lower: readers have tables by id */
+#define CP_VALUES_MAX		64		/* of one event */
 
 enum cp_block_kind {
 	CP_BLOCK_FUNCTIONS = 1,	/* varint id, varint address, varint length, name: what the ids in other blocks stand for */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A trace in memory, of either form: JSON Lines, as sessions in GDB write it, or blocks (format.h). The file is mapped;
- * blocks are decoded when they are walked, and nothing is kept of them but where they lie.
+ * A trace of either form: JSON Lines, as sessions in GDB write it, or blocks (format.h). The file is read when it is
+ * walked; nothing is kept of it but where its blocks lie, and what their numbers stand for.
  */
 #ifndef CPROBE_TRACE_TRACE_H
 #define CPROBE_TRACE_TRACE_H
@@ -23,6 +23,12 @@ struct cp_ran {
  */
 struct cp_error *cp_trace_ran(struct cp_trace *trace, const struct cp_ran **ret, size_t *count);
 
+/* Does the trace say of some entry where it was called from? */
+bool cp_trace_has_callers(const struct cp_trace *trace);
+
+/* When the trace ended, ns; 0: it does not say. */
+uint64_t cp_trace_end_time(const struct cp_trace *trace);
+
 /* An event of any kind, as a walk gives it. Pointers hold during the call only. */
 struct cp_event {
 	uint64_t t;			/* ns */
@@ -31,10 +37,14 @@ struct cp_event {
 	const char *function;		/* hit: its name, else NULL */
 	uint64_t address;		/* hit: where */
 	uint64_t site;			/* hit: the instruction that called or jumped to it; 0 unknown */
-	const uint64_t *values;		/* hit: in the order of the header's "args" */
+	const char *caller;		/* hit: the function that called it, where the trace names it; else NULL */
+	bool is_entry;			/* hit: of a function, and not at a place within it */
+	const uint64_t *values;		/* hit of a trace in blocks: in the order of the header's "args" */
 	size_t value_count;
-	const char *text;		/* console: the line, not ended by a 0; others: the event as JSON */
+	const char *text;		/* console: the line, not ended by a 0 */
 	size_t text_length;
+	const char *json;		/* the event as JSON, not ended by a 0, where the trace has it so; else NULL */
+	size_t json_length;
 };
 
 /* Return an error to end the walk with it. */

@@ -5,14 +5,14 @@
 
 # What it takes to build and run; A|B: either will do.
 debian_run='gdb qemu-system-x86 python3 meson ninja-build gcc libc6-dev binutils pkg-config libelf-dev libdw-dev
-    zlib1g-dev libzstd-dev libzydis-dev'
+    zlib1g-dev libzstd-dev libzydis-dev libjansson-dev'
 debian_test='clang libclang-rt-14-dev|libclang-rt-dev|libclang-common-14-dev libcmocka-dev python3-pytest
     python3-pytest-xdist python3-pytest-timeout python3-pexpect python3-mypy python3-typeshed python3-flake8 shellcheck
     tmux procps python3-setuptools python3-wheel python3-pip python3-venv zsh mandoc groff-base
     dwarves elfutils llvm python3-drgn'
 
 # FreeBSD has clang, libc headers, zlib and ps in its base system. @ stands for the version of Python, as in py311-pytest.
-freebsd_run='gdb qemu|qemu-nox11 python3 meson ninja gcc binutils pkgconf elfutils zstd zydis'
+freebsd_run='gdb qemu|qemu-nox11 python3 meson ninja gcc binutils pkgconf elfutils zstd zydis jansson'
 freebsd_test='cmocka @-pytest @-pytest-xdist @-pytest-timeout @-pexpect @-mypy @-types-gdb @-flake8 hs-ShellCheck tmux
     @-setuptools @-wheel @-pip bash zsh groff llvm'
 
@@ -139,7 +139,7 @@ setup_other() {
         command -v "$setup_one" >/dev/null 2>&1 || {
             say "$prog: there is no $setup_one, and this system's packages are unknown here. Needed are: gdb with Python," \
                 'QEMU for x86_64, Python 3.9, meson, ninja, a C compiler, binutils, pkg-config, elfutils (libelf, libdw),' \
-                'zlib, zstd and Zydis; for the tests also clang, cmocka, shellcheck, tmux and for Python pytest, pytest-xdist,' \
+                'zlib, zstd, Zydis and jansson; for the tests also clang, cmocka, shellcheck, tmux and for Python pytest, pytest-xdist,' \
                 'pytest-timeout, pexpect, mypy, flake8 and setuptools, zsh, mandoc and groff; to compare with also' \
                 'llvm, pahole and drgn'
             return 3

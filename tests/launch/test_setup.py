@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 RUN = {"gdb", "qemu-system-x86", "meson", "ninja-build", "gcc", "libelf-dev", "libdw-dev", "zlib1g-dev", "libzstd-dev",
-       "libzydis-dev", "python3"}
+       "libzydis-dev", "libjansson-dev", "python3"}
 TEST = {"clang", "libcmocka-dev", "python3-pytest", "python3-mypy", "python3-flake8", "shellcheck", "tmux"}
 
 # apt-cache policy PACKAGE...
@@ -63,7 +63,7 @@ def test_only_prints(machine: Machine, script: str, wanted: set[str], unwanted: 
 def test_installs_what_is_missing_only(machine: Machine) -> None:
     """Printed, then run; no update where apt knows the packages."""
     machine.command("dpkg-query", "for p in gdb python3 meson ninja-build gcc libc6-dev binutils pkg-config libelf-dev "
-                                  "libdw-dev zlib1g-dev libzstd-dev; do echo $p installed; done; "
+                                  "libdw-dev zlib1g-dev libzstd-dev libjansson-dev; do echo $p installed; done; "
                                   "echo qemu-system-x86 config-files")
     machine.command("apt-cache", KNOWS_ALL)
     machine.command("apt-get", "exit 0")
@@ -128,7 +128,7 @@ def test_freebsd(machine: Machine) -> None:
     assert done.returncode == 3, done
     words = done.stdout.split()
     assert words[:3] == ["pkg", "install", "-y"]
-    assert {"elfutils", "zstd", "zydis", "cmocka", "py311-pytest"} < set(words)
+    assert {"elfutils", "zstd", "zydis", "jansson", "cmocka", "py311-pytest"} < set(words)
     assert not {"gdb", "qemu"} & set(words)
 
 

@@ -35,13 +35,13 @@ _cprobe_value() {
                 wbinvd invd vmcall xgetbv xsetbv clts ud2'
             compopt -o nospace 2>/dev/null
             ;;
-        --file | --func | --in-file | --in-func | --message) ;;
+        --file | --func | --in-file | --in-func | --message | --from | --to | --gap | --depth | --least | --limit) ;;
         *) return 1 ;;
     esac
 }
 
 _cprobe() {
-    local verbs='info list find line symbol type symbolize' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
+    local verbs='info list find line symbol type symbolize coverage events tree top' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
     local options='' words=0 ended=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -52,6 +52,10 @@ _cprobe() {
         list) options='--file --func --inlined' ;;
         find) options='--insn --inputs --message --in-func --in-file' ;;
         symbolize) options='--inlines' ;;
+        coverage) options='--file --func' ;;
+        events) options='--func --from --to' ;;
+        tree) options='--from --to --gap --depth --least' ;;
+        top) options='--from --to --gap --limit' ;;
         info | line | symbol | type) ;;
         help | --help)
             ((COMP_CWORD > 2)) || _cprobe_words "$cur" '' "$verbs"
@@ -81,8 +85,12 @@ _cprobe() {
         _cprobe_value "${cur%%=*}" "${cur#*=}" "${cur%%=*}="
     elif [[ -z $ended && $cur == -* ]]; then
         _cprobe_words "$cur" '' "$options --format --help"
+    elif [[ ${COMP_WORDS[1]} == events ]] && ((words == 0)); then
+        compopt -o default 2>/dev/null
     elif ((words == 0)); then
         _cprobe_elf_files "$cur"
+    elif [[ ${COMP_WORDS[1]} == @(coverage|tree|top) ]] && ((words == 1)); then
+        compopt -o default 2>/dev/null
     fi
 }
 

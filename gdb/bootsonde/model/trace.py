@@ -1,4 +1,4 @@
-"""Traces: JSON Lines. A header, events in order, an end record.
+"""Traces: a header, events in order, an end record. JSON Lines, or the plugin's blocks (model/blocks.py).
 
 A trace without its end record was cut off; `Trace.cut` says so and every reader must pass that on.
 """
@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, IO, List, Mapping, Optional
+from typing import Any, BinaryIO, Dict, IO, Iterable, Iterator, List, Mapping, Optional, Union, cast
+
+from bootsonde.model.blocks import KINDS as KINDS
+from bootsonde.model.blocks import BlockReader
+from bootsonde.model.blocks import TraceError as TraceError
 
 FORMAT = "bootsonde-trace"
 VERSION = 1
-
-#: Kinds of events; `end` closes the trace.
-KINDS = ("hit", "inject", "watch", "cpuid", "msr", "console", "milestone", "exit")
-
-
-class TraceError(Exception):
-    """A file that is not a trace, or is damaged in its middle. The text names file and line."""
 
 
 @dataclass
@@ -77,37 +74,81 @@ class TraceWriter:
             self.error = self.error or error
 
 
-def read_trace(stream: IO[str], name: str) -> Trace:
-    """Read a trace. `name` is for messages.
+def _text(line: Union[str, bytes]) -> str:
+    return line if isinstance(line, str) else line.decode("utf-8")
 
-    Raises TraceError for what is no trace; a broken last line only means that the trace was cut off.
-    """
-    trace: Optional[Trace] = None
-    broken = 0
-    for number, line in enumerate(stream, 1):
-        if broken:
-            raise TraceError(f"{name}:{broken}: not a JSON record; the trace is damaged here")
-        try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError
-        except ValueError:
-            broken = number
-            continue
-        if trace is None:
-            if record.get("format") != FORMAT:
-                raise TraceError(f"{name}:1: no trace: the header's format is {record.get('format')!r}, not {FORMAT!r}")
-            if record.get("version") != VERSION:
-                raise TraceError(f"{name}:1: trace version {record.get('version')!r}; this bootsonde reads {VERSION}")
-            trace = Trace(record)
-        elif trace.end is not None:
-            raise TraceError(f"{name}:{number}: a record after the end record")
-        elif record.get("kind") == "end":
-            trace.end = record
-        elif record.get("kind") in KINDS:
-            trace.events.append(record)
-        else:
-            raise TraceError(f"{name}:{number}: unknown kind {record.get('kind')!r}")
-    if trace is None:
+
+def _header(line: Union[str, bytes], name: str) -> Dict[str, Any]:
+    if not line:
         raise TraceError(f"{name}: no trace: it has no header line")
-    return trace
+    try:
+        header = json.loads(_text(line))
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else None
+        raise TraceError(f"{name}:1: no trace: the header's format is {found!r}, not {FORMAT!r}")
+    if header.get("version") != VERSION:
+        raise TraceError(f"{name}:1: trace version {header.get('version')!r}; this bootsonde reads {VERSION}")
+    if header.get("encoding") not in (None, "blocks"):
+        raise TraceError(f"{name}:1: encoding {header['encoding']!r}; this bootsonde reads JSON Lines and blocks")
+    return header
+
+
+class TraceReader:
+    """A trace of either form, read as its events are asked for: millions of them take no memory.
+
+    `stream` stays the caller's, and open. A trace in blocks must come as bytes, from a file that can be sought in.
+    `end` is the end record, which of JSON Lines is known when the events are through; None: the trace was cut off.
+    Everything raises TraceError for what is no trace, or a damaged one; `name` is for its messages.
+    """
+
+    def __init__(self, stream: Union[IO[str], BinaryIO], name: str) -> None:
+        self.name = name
+        self.end: Optional[Dict[str, Any]] = None
+        self._stream = stream
+        line = stream.readline()
+        self.header = _header(line, name)
+        #: The reader of the blocks; None: JSON Lines.
+        self.blocks: Optional[BlockReader] = None
+        if "encoding" in self.header:
+            if isinstance(line, str):
+                raise TraceError(f"{name}: a trace in blocks must be opened as a binary file")
+            self.blocks = BlockReader(cast(BinaryIO, stream), self.header, len(line), name)
+            self.end = self.blocks.end
+
+    def __iter__(self) -> Iterator[Dict[str, Any]]:
+        """The events, once."""
+        return self.blocks.events() if self.blocks is not None else self._lines()
+
+    def _lines(self) -> Iterator[Dict[str, Any]]:
+        broken = 0
+        lines: Iterable[Union[str, bytes]] = self._stream
+        for number, line in enumerate(lines, 2):
+            if broken:
+                raise TraceError(f"{self.name}:{broken}: not a JSON record; the trace is damaged here")
+            try:
+                record = json.loads(_text(line))
+                if not isinstance(record, dict):
+                    raise ValueError
+            except ValueError:
+                broken = number
+                continue
+            if self.end is not None:
+                raise TraceError(f"{self.name}:{number}: a record after the end record")
+            if record.get("kind") == "end":
+                self.end = record
+            elif record.get("kind") in KINDS:
+                yield record
+            else:
+                raise TraceError(f"{self.name}:{number}: unknown kind {record.get('kind')!r}")
+
+
+def read_trace(stream: Union[IO[str], BinaryIO], name: str) -> Trace:
+    """Read a whole trace of either form; see TraceReader.
+
+    Raises TraceError for what is no trace; a broken last line or block only means that the trace was cut off.
+    """
+    reader = TraceReader(stream, name)
+    events = list(reader)
+    return Trace(reader.header, events, reader.end)

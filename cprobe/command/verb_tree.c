@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "command/verb.h"
+
+static struct cp_error *run(struct cp_program *program, const struct cp_options *options, struct cp_records *records,
+	int *status)
+{
+	struct cp_view view = { .when = { options->from, options->to, { NULL, 0 } }, .gap = options->gap,
+		.depth = options->depth, .least = options->least };
+	struct cp_trace *trace = NULL;
+	struct cp_error *error = cp_verb_trace(program, options, &trace);
+
+	(void)records;
+	if (!error)
+		error = cp_tree(program, trace, &view, options->format, stdout);
+	cp_trace_close(trace);
+	*status = 0;
+	return error;
+}
+
+const struct cp_verb cp_verb_tree = {
+	.name = "tree", .has_trace = true, .takes = CP_TAKES_TIMES | CP_TAKES_GAP | CP_TAKES_TREE,
+	.check = cp_check_text_or_json, .run = run,
+};

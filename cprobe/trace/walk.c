@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All events of a trace in order of time. Each vCPU's blocks are a stream, as are console lines and other events; of each
+ * stream one block at a time is in memory, and a heap says whose next event is the earliest.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace/inside.h"
+
+#define NONE SIZE_MAX
+
+struct stream {
+	struct cp_cursor cursor;
+	size_t block, next;		/* its number; that of the stream's next one, or NONE */
+	uint16_t kind;
+	uint64_t t;			/* of the next event */
+	struct cp_hit hits[CP_HITS];	/* events: those decoded at once */
+	size_t at, count;		/* of these: the next one */
+	const char *text;		/* console, json: in the cursor's buffer */
+	size_t length;
+	json_t *object;			/* json; owned */
+	struct cp_event event;
+};
+
+struct merge {
+	const struct cp_trace *trace;
+	struct stream *streams;
+	size_t stream_count;
+	size_t *following;		/* by block: the next one of its stream, or NONE */
+	struct stream **heap;
+	size_t heap_count;
+};
+
+static bool earlier(const struct stream *a, const struct stream *b)
+{
+	return a->t != b->t ? a->t < b->t : a->block < b->block;
+}
+
+static void sink(struct merge *m, size_t at)
+{
+	struct stream *moving = m->heap[at];
+
+	for (;;) {
+		size_t child = 2 * at + 1;
+
+		if (child >= m->heap_count)
+			break;
+		if (child + 1 < m->heap_count && earlier(m->heap[child + 1], m->heap[child]))
+			child++;
+		if (!earlier(m->heap[child], moving))
+			break;
+		m->heap[at] = m->heap[child];
+		at = child;
+	}
+	m->heap[at] = moving;
+}
+
+static struct cp_error *next_json(struct stream *s, bool *more)
+{
+	const char *fault;
+	struct cp_error *error;
+
+	json_decref(s->object);
+	s->object = NULL;
+	error = cp_cursor_json(&s->cursor, &s->object, &s->text, &s->length, more);
+	if (error || !*more)
+		return error;
+	cp_trace_event_of(s->object, &s->event, &fault);
+	if (fault)
+		return cp_trace_corrupt(s->cursor.trace, s->cursor.block->at, "an event's %s", fault);
+	s->event.json = s->text;
+	s->event.json_length = s->length;
+	s->t = s->event.t;
+	return NULL;
+}
+
+static struct cp_error *next_hit(struct stream *s, bool *more)
+{
+	struct cp_error *error = NULL;
+
+	if (++s->at >= s->count) {
+		s->at = 0;
+		error = cp_cursor_hits(&s->cursor, s->hits, CP_HITS, &s->count);
+	}
+	*more = !error && s->count;
+	if (*more)
+		s->t = s->hits[s->at].t;
+	return error;
+}
+
+static struct cp_error *next_of_block(struct stream *s, bool *more)
+{
+	struct cp_error *error;
+
+	if (s->kind == CP_BLOCK_JSON)
+		return next_json(s, more);
+	if (s->kind == CP_BLOCK_EVENTS)
+		return next_hit(s, more);
+	error = cp_cursor_console(&s->cursor, &s->text, &s->length, more);
+	if (!error && *more)
+		s->t = s->cursor.t;
+	return error;
+}
+
+/* The stream's next event. *more false: it has none any more. */
+static struct cp_error *advance(const struct merge *m, struct stream *s, bool *more)
+{
+	uint64_t before = s->t;
+	struct cp_error *error = NULL;
+
+	*more = false;
+	if (s->cursor.block)
+		error = next_of_block(s, more);
+	while (!error && !*more && s->next != NONE) {
+		s->block = s->next;
+		s->next = m->following[s->block];
+		error = cp_cursor_open(&s->cursor, m->trace, s->block);
+		if (!error)
+			error = next_of_block(s, more);
+	}
+	if (error || !*more || s->t >= before || s->kind == CP_BLOCK_JSON)
+		return error;
+	return cp_trace_corrupt(m->trace, s->cursor.block->at, "time goes back: this block has 0x%" PRIx64
+		" ns, and the one of its vCPU before 0x%" PRIx64, s->t, before);
+}
+
+/* One array of streams for each kind and vCPU that the trace has. */
+static struct cp_error *make_streams(struct merge *m)
+{
+	const struct cp_trace *trace = m->trace;
+	size_t keys = (size_t)CP_BLOCK_END * (CP_BLOCK_NO_VCPU + 1);
+	size_t *last = calloc(keys, sizeof(*last));	/* by kind and vCPU: 1 + its last block */
+	struct cp_error *error = NULL;
+
+	m->following = malloc((trace->block_count + 1) * sizeof(*m->following));
+	if (!last || !m->following)
+		error = &cp_error_no_memory;
+	for (size_t i = 0; i < trace->block_count && !error; i++) {
+		const struct cp_trace_block *b = &trace->blocks[i];
+		size_t *at = &last[(size_t)b->kind % CP_BLOCK_END * (CP_BLOCK_NO_VCPU + 1) + b->vcpu];
+		struct stream *grown;
+
+		m->following[i] = NONE;
+		if (b->kind != CP_BLOCK_EVENTS && b->kind != CP_BLOCK_CONSOLE && b->kind != CP_BLOCK_JSON)
+			continue;
+		if (*at) {
+			m->following[*at - 1] = i;
+		} else {
+			grown = cp_grow(m->streams, m->stream_count, sizeof(*grown));
+			if (!grown) {
+				error = &cp_error_no_memory;
+				break;
+			}
+			m->streams = grown;
+			memset(&grown[m->stream_count], 0, sizeof(*grown));
+			grown[m->stream_count].next = i;
+			grown[m->stream_count++].kind = b->kind;
+		}
+		*at = i + 1;
+	}
+	free(last);
+	return error;
+}
+
+static struct cp_error *start(struct merge *m)
+{
+	struct cp_error *error = make_streams(m);
+
+	if (error)
+		return error;
+	m->heap = malloc((m->stream_count + 1) * sizeof(struct stream *));
+	if (!m->heap)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < m->stream_count && !error; i++) {
+		bool more;
+
+		error = advance(m, &m->streams[i], &more);
+		if (!error && more)
+			m->heap[m->heap_count++] = &m->streams[i];
+	}
+	for (size_t i = m->heap_count / 2; i-- && !error; )
+		sink(m, i);
+	return error;
+}
+
+static struct cp_error *tell(const struct merge *m, struct stream *s, cp_event_fn *each, void *context)
+{
+	const struct cp_trace *trace = m->trace;
+	uint16_t vcpu = s->cursor.block->vcpu;
+
+	if (s->kind == CP_BLOCK_EVENTS) {
+		const struct cp_trace_function *f = &trace->functions[s->hits[s->at].function];
+		struct cp_event event = { .t = s->t, .vcpu = vcpu, .kind = "hit", .function = f->name, .address = f->address,
+			.is_entry = true };
+
+		event.site = s->hits[s->at].site ? trace->sites[s->hits[s->at].site - 1] : 0;
+		event.values = s->hits[s->at].value_count ? s->cursor.values : NULL;
+		event.value_count = s->hits[s->at].value_count;
+		return each(context, &event);
+	}
+	if (s->kind == CP_BLOCK_CONSOLE) {
+		struct cp_event event = { .t = s->t, .vcpu = vcpu == CP_BLOCK_NO_VCPU ? -1 : vcpu, .kind = "console",
+			.text = s->text, .text_length = s->length };
+
+		return each(context, &event);
+	}
+	return each(context, &s->event);
+}
+
+static struct cp_error *run(struct merge *m, cp_event_fn *each, void *context)
+{
+	struct cp_error *error = start(m);
+
+	while (!error && m->heap_count) {
+		struct stream *s = m->heap[0];
+		bool more = false;
+
+		error = tell(m, s, each, context);
+		if (!error)
+			error = advance(m, s, &more);
+		if (!error && !more)
+			m->heap[0] = m->heap[--m->heap_count];
+		if (!error && m->heap_count)
+			sink(m, 0);
+	}
+	return error;
+}
+
+struct cp_error *cp_trace_walk(struct cp_trace *trace, cp_event_fn *each, void *context)
+{
+	struct merge merge = { .trace = trace };
+	struct cp_error *error;
+
+	if (!trace->is_blocks)
+		return cp_trace_walk_lines(trace, each, context);
+	error = run(&merge, each, context);
+	for (size_t i = 0; i < merge.stream_count; i++) {
+		cp_cursor_deinit(&merge.streams[i].cursor);
+		json_decref(merge.streams[i].object);
+	}
+	free(merge.streams);
+	free(merge.following);
+	free(merge.heap);
+	return error;
+}
