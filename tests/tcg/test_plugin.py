@@ -12,13 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LOGIN, Plugin
-
-#: QEMU's status after the guest has left through debug-exit with all checks passed.
-PASSED = 33
-#: Files whose functions are called equally often in boots alike, whatever the host's speed.
-STEADY = ("tsc.c", "local_apic.c", "kvm_clock.c", "pvclock.c", "subr_bus.c", "mp_machdep.c", "mptable.c", "identcpu.c")
-FILES = [word for file in STEADY for word in ("--file", file)]
+from .conftest import FILES, LOGIN, PASSED, STEADY, Plugin
 
 
 @pytest.mark.parametrize("smp", ["1", "2", "4"])
