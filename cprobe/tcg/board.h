@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Numbers that translated code itself counts up or sets, without a call: scoreboards of QEMU 9.0 and later, an array of
- * each vCPU; before, one array that all vCPUs share, and whose adding is not atomic.
+ * each vCPU; before, one array that all vCPUs share, and whose adding is not atomic. Where translated code would get it
+ * wrong (vcpu.h), it calls a function after all.
  */
 #ifndef BOOTSONDE_BOARD_H
 #define BOOTSONDE_BOARD_H
@@ -12,18 +13,20 @@
 
 #include "cprobe.h"
 #include "plugin_api.h"
+#include "vcpu.h"
 
 struct board {
 	struct qemu_plugin_scoreboard *score;
 	uint64_t *shared;	/* without scoreboards */
 	uint64_t **rows;	/* by vCPU, NULL: not yet looked up; only where QEMU cannot move them */
+	bool is_called;		/* the rows are our own */
 	unsigned int vcpus;
 };
 
 /* QEMU makes room for so many vCPUs at first, and moves a scoreboard when more come. */
 #define BOARD_FIXED	16
 
-/* There is no way back: code that was translated refers to it until QEMU ends. */
+/* After vcpu_init(). There is no way back: code that was translated refers to it until QEMU ends. */
 struct cp_error *board_init(struct board *board, unsigned int vcpus, size_t numbers);
 
 /* A vCPU's numbers. The vCPU must have begun to run. */
@@ -32,7 +35,7 @@ board_row(struct board *board, unsigned int vcpu)
 {
 	if (board->shared != NULL)
 		return board->shared;
-	if (board->vcpus > BOARD_FIXED)
+	if (board->vcpus > BOARD_FIXED && !board->is_called)
 		return qemu_plugin_scoreboard_find(board->score, vcpu);
 	if (__builtin_expect(board->rows[vcpu] == NULL, 0))
 		board->rows[vcpu] = qemu_plugin_scoreboard_find(board->score, vcpu);

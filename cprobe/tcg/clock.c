@@ -7,6 +7,7 @@
 
 #include "board.h"
 #include "plugin_api.h"
+#include "vcpu.h"
 
 #define CLOSE_PAIR_TRIES 5
 
@@ -214,7 +215,9 @@ clock_start(unsigned int vcpus, int shift)
 	host_clock.is_exact = icount_get != NULL && icount_get_raw != NULL && icount_to_ns != NULL;
 	if (!host_clock.is_exact && shift < 0)
 		return cp_error_create(CP_ERROR_USAGE, "this QEMU does not tell icount's shift: give icount-shift=N");
-	error = board_init(&icount.counts, vcpus, 1);
+	error = vcpu_init(vcpus, true);
+	if (error == NULL)
+		error = board_init(&icount.counts, vcpus, 1);
 	return error != NULL || !host_clock.is_exact ? error : start_asker();
 }
 

@@ -8,7 +8,7 @@
 #include "board.h"
 #include "clock.h"
 #include "plugin_api.h"
-#include "record.h"
+#include "vcpu.h"
 
 /* The first entry. `stamp` is 0 as long as there was none; who sets it also sets the vCPU, before. */
 struct first {
@@ -56,7 +56,9 @@ counts_init(unsigned int vcpu_count, const struct entries *entries)
 		return &cp_error_no_memory;
 	if (!host_clock.is_virtual)
 		clock_window_init(&window);
-	if (qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL)
+	if (vcpu_is_mistold)
+		way = BY_CALL;
+	else if (qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL)
 		way = BY_CODE;
 	else if (vcpus == 1 && qemu_plugin_register_vcpu_insn_exec_inline != NULL)
 		way = BY_BLOCK;
@@ -82,6 +84,7 @@ note_first(unsigned int vcpu, void *userdata)
 static void
 count(unsigned int vcpu, void *userdata)
 {
+	vcpu = vcpu_running(vcpu);
 	if (called[vcpu][(uintptr_t)userdata]++ == 0)
 		note_first(vcpu, userdata);
 }

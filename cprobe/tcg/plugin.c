@@ -218,13 +218,23 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			if (has_callers)
 				note_site(insn, kind, address, target);
 			/* A driver that has written a byte writes another, asks whether it may, or waits. */
-			if ((kind == INSN_PORT || kind == INSN_HALT) && arguments.console != NULL)
+			if ((kind == INSN_OUT || kind == INSN_IN || kind == INSN_HALT) && arguments.console != NULL)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, console_look, QEMU_PLUGIN_CB_NO_REGS, NULL);
+			if (kind == INSN_OUT && host_clock.is_virtual)
+				qemu_plugin_register_vcpu_insn_exec_cb(insn, record_out, QEMU_PLUGIN_CB_NO_REGS, NULL);
 			if (kind == INSN_HALT && host_clock.is_virtual)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, clock_halts, QEMU_PLUGIN_CB_NO_REGS, NULL);
 		}
 	}
 	pthread_mutex_unlock(&translating);
+}
+
+static void
+on_shutdown(struct qemu_notifier *notifier, void *cause)
+{
+	(void)notifier;
+	if (*(const int *)cause >= SHUTDOWN_CAUSE_GUEST)
+		record_guest_ends();
 }
 
 static void
@@ -277,6 +287,8 @@ install(const struct qemu_plugin_info_t *info, int argc, char **argv)
 	return writer_open(&options);
 }
 
+static struct qemu_notifier shutdown_notifier = { .notify = on_shutdown };
+
 int
 qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_info_t *info, int argc, char **argv)
 {
@@ -286,6 +298,8 @@ qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_info_t *info, 
 		complain("%s", error->message);
 		return -1;
 	}
+	if (qemu_register_shutdown_notifier != NULL)
+		qemu_register_shutdown_notifier(&shutdown_notifier);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 	qemu_plugin_register_atexit_cb(id, on_qemu_exit, NULL);
 	return 0;

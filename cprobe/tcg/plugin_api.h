@@ -131,5 +131,16 @@ extern WEAK int use_icount;		/* 0 no, 1 a fixed shift, 2 shift=auto */
 WEAK int64_t icount_get(void);		/* QEMU_CLOCK_VIRTUAL, ns */
 WEAK int64_t icount_get_raw(void);	/* instructions */
 WEAK int64_t icount_to_ns(int64_t icount);
+WEAK void *qemu_get_cpu(int index);
+WEAK int qemu_shutdown_requested_get(void);	/* the cause; 0: not requested, or already seen to */
+
+/* `notify` is given a pointer to the cause; from SHUTDOWN_CAUSE_GUEST on it was the guest's doing. */
+struct qemu_notifier {
+	void (*notify)(struct qemu_notifier *notifier, void *cause);
+	void *links[2];
+};
+#define SHUTDOWN_CAUSE_GUEST 6
+
+WEAK void qemu_register_shutdown_notifier(struct qemu_notifier *notifier);
 
 #endif

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "plugin_api.h"
 #include "values.h"
+#include "vcpu.h"
 #include "writer.h"
 
 /* Of an entry's userdata: it shares its address, and so what led to it, with the entry that was recorded before. */
@@ -29,6 +30,9 @@ static struct board sites;		/* of each vCPU, the site that it came by last */
 static unsigned int turn;		/* virtual clock: the vCPU that the ring's records are of */
 static atomic_uint_fast64_t tickets;	/* events so far, where there is a limit */
 static atomic_bool stopped;
+/* Virtual clock: what came before the last instruction that may have ended the guest; and that it did. */
+static atomic_size_t safe;
+static atomic_bool has_ended;
 
 struct cp_error *
 record_init(const struct record_options *asked, const struct entries *entries)
@@ -122,6 +126,38 @@ on_called_entry(unsigned int vcpu, void *userdata)
 	ring_publish(ring);
 }
 
+/* Does QEMU have a guest's request to end? When its main thread sees to it, it calls record_guest_ends(). */
+static inline void
+look_for_end(void)
+{
+	if (host_clock.is_virtual && qemu_shutdown_requested_get != NULL &&
+	    qemu_shutdown_requested_get() >= SHUTDOWN_CAUSE_GUEST)
+		record_guest_ends();
+}
+
+void
+record_guest_ends(void)
+{
+	atomic_store(&has_ended, true);
+}
+
+void
+record_out(unsigned int vcpu, void *userdata)
+{
+	(void)vcpu;
+	(void)userdata;
+	look_for_end();
+	if (!atomic_load(&has_ended))
+		atomic_store(&safe, producers[0].ring.head);
+}
+
+size_t
+record_safe(bool *ended)
+{
+	*ended = atomic_load(&has_ended);
+	return atomic_load(&safe);
+}
+
 /* The ring for a vCPU's next record, with room; *stamp is its time. */
 static struct ring *
 begin(unsigned int vcpu, size_t words, uint64_t *stamp)
@@ -129,6 +165,7 @@ begin(unsigned int vcpu, size_t words, uint64_t *stamp)
 	struct ring *ring = &producers[host_clock.is_virtual ? 0 : vcpu].ring;
 
 	*stamp = host_clock.is_virtual ? clock_virtual() : clock_stamp();
+	look_for_end();
 	reserve(ring, words + 2);
 	if (host_clock.is_virtual && turn != vcpu) {
 		turn = vcpu;
@@ -176,6 +213,7 @@ on_any_entry(unsigned int vcpu, void *userdata)
 
 	if (atomic_load_explicit(&stopped, memory_order_relaxed))
 		return;
+	vcpu = vcpu_running(vcpu);
 	if (options.limit != UINT64_MAX && (ticket = atomic_fetch_add(&tickets, 1)) >= options.limit)
 		return;
 	if (options.has_callers)
@@ -232,6 +270,7 @@ record_console(unsigned int vcpu, const char *text, size_t length)
 
 	if (atomic_load_explicit(&stopped, memory_order_relaxed))
 		return;
+	vcpu = vcpu_running(vcpu);
 	ring = begin(vcpu, 4 + length / sizeof(uint64_t) + 2, &stamp);
 	ring_put(ring, stamp, RING_SPECIAL | RING_CONSOLE | (uint64_t)length << 32);
 	while (length > 0) {

@@ -35,6 +35,17 @@ void record_at(struct qemu_plugin_insn *insn, const struct entry *entry);
 /* Have it noted that this instruction may lead to a function: its number in sites.h; 0: what was noted is void. */
 void record_site(struct qemu_plugin_insn *insn, uint32_t site);
 
+/*
+ * Before an instruction that writes to a port, with the virtual clock. A guest ends itself by such a one; since 10.0, QEMU
+ * lets it run on until its main thread has seen to it, for as long as the host pleases. What is recorded after the
+ * instruction must not be in a trace that depends on nothing but the guest.
+ */
+void record_out(unsigned int vcpu, void *userdata);
+/* From QEMU's main thread: it sees to it. */
+void record_guest_ends(void);
+/* The place in the ring before which everything belongs to the trace; *ended: nothing behind it does. */
+size_t record_safe(bool *ended);
+
 /* A line of the console, in the thread of that vCPU. */
 void record_console(unsigned int vcpu, const char *text, size_t length);
 

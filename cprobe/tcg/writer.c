@@ -51,6 +51,8 @@ static struct clock_window window;
 static uint64_t events, last_t;
 static uint32_t last_function;
 static unsigned int current_vcpu;	/* virtual clock */
+static size_t seen_before;		/* virtual clock: what was published at the last pass, */
+static size_t seen_at[2];		/* at the last status, and 100 ms before that */
 
 /* -- Files ------------------------------------------------------------------------------------------------------- */
 
@@ -225,13 +227,37 @@ take_ring(struct ring *ring, unsigned int vcpu, size_t end)
 	atomic_store_explicit(&ring->taken, at, memory_order_release);
 }
 
-/* Everything that was published before this call. */
+/* How far the one ring is to be taken with a virtual clock: see record_out(). */
+static size_t
+held_back(size_t published, bool ending)
+{
+	size_t taken = atomic_load_explicit(&record_ring(0)->taken, memory_order_relaxed);
+	bool ended;
+	size_t end = record_safe(&ended);
+
+	if (end < taken)
+		end = taken;
+	if (ended)
+		return end;
+	if (ending)
+		return published;
+	if (end < seen_at[1])
+		end = seen_at[1];
+	if (published - end > RING_WORDS / 2)
+		end = seen_before > end && published - seen_before <= RING_WORDS / 2 ? seen_before : published;
+	seen_before = published;
+	return end;
+}
+
+/* What was published before this call; with a virtual clock not all of it, but at the end. */
 static void
-take_all(size_t *ends)
+take_rings(size_t *ends, bool ending)
 {
 	for (unsigned int i = 0; i < record_rings(); i++)
 		ends[i] = atomic_load_explicit(&record_ring(i)->published, memory_order_acquire);
-	if (!host_clock.is_virtual)
+	if (host_clock.is_virtual)
+		ends[0] = held_back(ends[0], ending);
+	else
 		clock_window_advance(&window);
 	for (unsigned int i = 0; i < record_rings(); i++)
 		take_ring(record_ring(i), i, ends[i]);
@@ -313,7 +339,7 @@ pass(size_t *ends, uint64_t *status_at, uint64_t *counts_at)
 	stopping = is_stopping;
 	ending = is_ending;
 	pthread_mutex_unlock(&lock);
-	take_all(ends);
+	take_rings(ends, stopping || ending);
 	if (ending || (stopping && events >= wanted_events)) {
 		end(stopping);
 		return true;
@@ -328,6 +354,8 @@ pass(size_t *ends, uint64_t *status_at, uint64_t *counts_at)
 		encoder_flush(encoder);
 	if (now >= *status_at) {
 		*status_at = now + STATUS_NS;
+		seen_at[1] = seen_at[0];
+		seen_at[0] = seen_before;
 		if (host_clock.is_virtual)
 			preview();
 		if (options.is_counting)

@@ -4,7 +4,8 @@
  *
  * With the host's clock all that there is goes to the file every 10 ms. With a virtual clock the trace must not depend on
  * the host's time: a block is written when it is full, and what is in unfinished ones is put behind the end of the file
- * ten times a second, to be written over.
+ * ten times a second, to be written over. Records are taken a little later than they could be, so that those can be left
+ * out that a guest made after it had asked for its end.
  */
 #ifndef BOOTSONDE_WRITER_H
 #define BOOTSONDE_WRITER_H

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from typing import Any
 
@@ -198,7 +197,7 @@ def test_plugin(lab: Lab, qemu: str) -> None:
     """Each version of QEMU takes the plugin, whose API version it checks, and sees what GDB sees."""
     scenario = lab.scenario("both", "scenario.at(Functions(file='tsc.c', inlined='exclude'))",
                             "scenario.until('login:')")
-    listed, out = lab.cwd / "list", lab.cwd / "plugin.jsonl"
+    listed, out = lab.cwd / "list", lab.cwd / "plugin.trace"
     listed.write_text(lab.command([str(lab.build / "cprobe" / "cprobe"), "list", str(lab.kernel), "--file", "tsc.c",
                                    "--inlined", "exclude"]).expect(0).out)
     plugin = lab.build / "cprobe" / "tcg" / "bootsonde-tcg.so"
