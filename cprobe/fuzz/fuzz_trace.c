@@ -14,7 +14,7 @@
 #include "trace/format.h"
 #include "trace/trace.h"
 
-#define HEADER "{\"format\":\"bootsonde-trace\",\"version\":1,\"encoding\":\"blocks\",\"args\":[\"rdi\"],\"listed\":{\"all\":true}}\n"
+#define HEADER "{\"format\":\"bootsonde-trace\",\"version\":1,\"encoding\":\"blocks\",\"args\":[\"rdi\"]}\n"
 
 static char path[] = "/tmp/cprobe-fuzz-trace-XXXXXX";
 

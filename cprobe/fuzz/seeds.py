@@ -250,13 +250,14 @@ def traces() -> None:
     import blocks  # pylint: disable=import-outside-toplevel
 
     head = blocks.header(args=["rdi"])
-    names = blocks.functions({0: (0xffffffff80200000, "main"), 1: (0xffffffff80200100, "leaf"), 300: (0x1000, "far")})
+    names = blocks.functions({0: (0xffffffff80200000, "main"), 1: (0xffffffff80200100, "leaf"),
+                              300: (0x1000, "far")})
     sites = blocks.sites({0: 0xffffffff80200011, 7: 0xffffffff80200111})
     events = blocks.events(0, [(10 * i, i % 2, i % 8 and None, ()) for i in range(1, 40)])
     values = blocks.events(1, [(15, 300, 7, (1, 2**64 - 1)), (200, 0, None, ())], 3)
     lines = blocks.console([(12, "hello"), (300, b"\xff\0")])
-    others = blocks.objects([{"t": 16, "vcpu": 1, "kind": "inject"},
-                             {"t": 17, "vcpu": 0, "kind": "hit", "function": "g", "address": "0x10", "place": "inlined"}])
+    hit = {"t": 17, "vcpu": 0, "kind": "hit", "function": "g", "address": "0x10"}
+    others = blocks.objects([{"t": 16, "vcpu": 1, "kind": "inject"}, {**hit, "place": "inlined"}])
     counts = blocks.counts([(0, 5, 3, 1), (300, 1, 900, 0)])
     end = blocks.end(400)
     put("trace", "all", b"\0" + names + sites + events + values + lines + others + counts + end)
@@ -264,8 +265,9 @@ def traces() -> None:
     put("trace", "counts", b"\0" + names + counts + end)
     put("trace", "cut", b"\0" + names + sites + events[:-9])
     put("trace", "whole", b"\1" + head + names + sites + events + end)
-    rows = [{"format": "bootsonde-trace", "version": 1}, {"seq": 0, "t": 5, "vcpu": None, "kind": "console", "text": "hi"},
-            {"seq": 1, "t": 6, "vcpu": 0, "kind": "hit", "function": "f", "address": "0x10", "caller": {"function": "g"}},
+    rows = [{"format": "bootsonde-trace", "version": 1},
+            {"seq": 0, "t": 5, "vcpu": None, "kind": "console", "text": "hi"},
+            {"seq": 1, **hit, "caller": {"function": "g"}},
             {"seq": 2, "t": 7, "kind": "end", "outcome": "passed"}]
     put("trace", "lines", b"\1" + "".join(json.dumps(row) + "\n" for row in rows).encode())
 

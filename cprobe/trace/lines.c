@@ -327,8 +327,8 @@ struct cp_error *cp_trace_read_lines(struct cp_trace *trace)
 	trace->ran_count = table.list.count;
 	trace->has_ran = true;
 	if (!error && !trace->end)
-		cp_trace_note(trace, "%s: cut off%s: it has no end record: what is there is used: %" PRIu64 " events until %.6f s",
-			trace->path, broken ? " within its last line" : "", trace->events, (double)trace->last / 1e9);
+		cp_trace_note(trace, "%s: cut off%s: it has no end record: what is there is used: %" PRIu64 " events until "
+			"%.6f s", trace->path, broken ? " within its last line" : "", trace->events, (double)trace->last / 1e9);
 	return error;
 }
 

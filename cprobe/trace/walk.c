@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All events of a trace in order of time. Each vCPU's blocks are a stream, as are console lines and other events; of each
- * stream one block at a time is in memory, and a heap says whose next event is the earliest.
+ * All events of a trace in order of time. Each vCPU's blocks are a stream, as are console lines and other events; of
+ * each stream one block at a time is in memory, and a heap says whose next event is the earliest.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -30,8 +30,8 @@ QUESTIONS = ["info", "info --format json", "list", "list --format json", "list -
              "type --format json u_int", "symbolize ADDRESS 0x10", "symbolize --inlines --format json ADDRESS",
              "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12", "symbolize < ADDRESS junk 0x10 FUNCTION",
              "list --format gdb", "coverage TRACE", "coverage TRACE --format json", "events TRACE", "events LINES",
-             "events TRACE --format json", "events LINES --format json --func [a-l]*", "tree TRACE", "tree LINES --depth 2",
-             "tree TRACE --format json", "top TRACE", "top LINES --format json"]
+             "events TRACE --format json", "events LINES --format json --func [a-l]*", "tree TRACE",
+             "tree LINES --depth 2", "tree TRACE --format json", "top TRACE", "top LINES --format json"]
 
 
 class Rationed:
@@ -74,14 +74,15 @@ def traces(rationed: Rationed, kernel: Path, folder: Path) -> dict[str, Path]:
     """A trace of the kernel, in blocks and as JSON Lines, with something of everything."""
     symbols = nm(kernel)
     names = ["lapic_init", *[name for name in sorted(symbols) if name != "lapic_init"][:20]]
-    rows: list[blocks.Event] = [(7 * i * i * i, i * i % len(names), i % len(names) if i % 3 else None, ()) for i in range(60)]
+    rows: list[blocks.Event] = [(7 * i * i * i, i * i % len(names), i % len(names) if i % 3 else None, ())
+                                for i in range(60)]
     build_id = rationed.probe.records("info", kernel)[0]["build_id"]
     data = (blocks.header(kernel={"name": "k", "build_id": build_id}, listed={"files": ["t*.c"], "inlined": "exclude"})
             + blocks.functions({i: (symbols[name], name) for i, name in enumerate(names)})
             + blocks.sites({i: symbols[name] for i, name in enumerate(names)}) + blocks.events(0, rows)
             + blocks.events(1, rows, 0) + blocks.console([(500, "hello"), (1 << 20, "there")])
-            + blocks.objects([{"t": 900, "vcpu": 0, "kind": "inject", "target": "x"}]) + blocks.counts([(1, 5, 3, 0)])
-            + blocks.end(1 << 30))
+            + blocks.objects([{"t": 900, "vcpu": 0, "kind": "inject", "target": "x"}])
+            + blocks.counts([(1, 5, 3, 0)]) + blocks.end(1 << 30))
     (folder / "TRACE").write_bytes(data)
     done = rationed.probe.run("events", folder / "TRACE", "--format", "json")
     (folder / "LINES").write_text(done.stdout)
