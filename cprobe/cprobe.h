@@ -124,6 +124,7 @@ struct cp_details {
 	const char *variable;		/* check: the variable in memory that it tests */
 	uint64_t variable_address;	/* check: the bytes of it that are read; 0 unknown */
 	unsigned int variable_size;
+	const char *toward;		/* next: the function that did not run, to which it leads */
 	const char *base_type;		/* field: its type without typedefs and qualifiers */
 	unsigned int bit_size;		/* field: of a bit field; 0 none */
 	unsigned int bit_offset;	/* field: from the lowest bit of the byte at the field's offset */
@@ -319,5 +320,131 @@ struct cp_error *cp_tree(struct cp_program *program, struct cp_trace *trace, con
 /* The events, in order: text, or json, which is the JSON Lines form of the same. */
 struct cp_error *cp_events(struct cp_trace *trace, const struct cp_when *when, enum cp_format format, FILE *out,
 	uint64_t *count);
+
+/* -- Why a function did not run ---------------------------------------------------------------------------------- */
+
+enum cp_ran_state {
+	CP_NOT_RECORDED,	/* nobody looked, as far as the trace's header says */
+	CP_DID_NOT_RUN,
+	CP_DID_RUN,
+};
+
+struct cp_run {
+	enum cp_ran_state state;
+	uint64_t count, first;	/* entries; ns, of the first one */
+	unsigned int vcpu;	/* of the first one */
+};
+
+/* How one link of a chain leads to the next one. All but the first two are inferred: who calls cannot be seen in the code. */
+enum cp_link {
+	CP_LINK_CALL,
+	CP_LINK_JUMP,		/* a tail call */
+	CP_LINK_THROUGH,	/* reads the very pointer of the table, to call through it */
+	CP_LINK_ADDRESS,	/* takes the function's address: who is given it calls */
+	CP_LINK_USES,		/* code that refers to the table */
+	CP_LINK_HOLDS,		/* a table, with a pointer to the function */
+	CP_LINK_POINTS,		/* data, with a pointer to the table */
+	CP_LINK_ELEMENT,	/* a set that a linker collected, with the table or pointer in it */
+	CP_LINK_METHOD,		/* a function of the same table, which is in use */
+};
+
+/* A function or a table on the way to the function that was asked about. */
+struct cp_why_link {
+	const char *name;	/* NULL unknown */
+	const char *section;	/* of a table; NULL unknown */
+	bool is_table;
+	uint64_t address;
+	struct cp_run run;	/* of a function */
+	enum cp_link kind;	/* how it leads to the next link */
+	uint64_t site;		/* where: an instruction, or a word of data */
+	const char *file;	/* of an instruction; NULL unknown */
+	unsigned int line;
+};
+
+enum cp_why_went {
+	CP_WHY_UNKNOWN,
+	CP_WHY_HELD,		/* at least once */
+	CP_WHY_NEVER_HELD,	/* or was never come to */
+};
+
+/* A conditional branch on whose outcome it depends whether the chain goes on. */
+struct cp_why_test {
+	uint64_t address, branch;	/* the test's first instruction, the jump */
+	const char *file;
+	unsigned int line;
+	const char *condition;		/* under which it goes on, such as "vm_guest == 5"; NULL not recognised */
+	const char *source;		/* "variable", "returned", "stored", "cpu", "argument"; NULL not recognised */
+	const char *variable;		/* as a check's, see struct cp_details */
+	uint64_t variable_address;
+	unsigned int variable_size;
+	enum cp_why_went went;
+	const char *by;			/* the function whose having run, or not, says so; NULL */
+};
+
+/* A function of a table: its methods are called in their order, as a rule. */
+struct cp_why_method {
+	const char *name;
+	uint64_t address;
+	struct cp_run run;
+};
+
+struct cp_why_reason {
+	struct cp_why_link *links;	/* from what ran to the function that was asked about, which is the last */
+	size_t link_count;
+	bool ran;			/* the first link did run; else nothing refers to it */
+	bool is_entry;			/* it is where the kernel is started */
+	bool is_exported;		/* to modules; nothing else refers to it */
+	bool not_looked;		/* who refers to it was not looked for: too many tables */
+	unsigned int more_sites;	/* of the first link that lead to the second */
+	struct cp_why_test *tests;	/* in the first link, in the order in which they are come to */
+	size_t test_count, tests_left_out;
+	const char *toward;		/* of a method: the call that its tests lead to, its last one; NULL: it makes none */
+	bool toward_ran;		/* what it calls there ran since, for it or for others */
+	struct cp_why_method *methods;	/* of the last table of the chain */
+	size_t method_count;
+	const char *table;
+};
+
+/* A place of the function that was asked about. */
+struct cp_why_place {
+	const char *name, *file;
+	unsigned int line;
+	uint64_t address;
+	const char *outer;		/* inlined: there; the run is the outer function's */
+	struct cp_run run;
+	struct cp_why_reason *reasons;
+	size_t reason_count, left_out;
+	bool cut;			/* there are more than were looked for */
+};
+
+struct cp_why {
+	struct cp_arena arena;
+	const char *function;
+	struct cp_why_place *places;
+	size_t place_count, copies_left_out;
+	bool declared;			/* DWARF knows the name, but there is no code of it */
+	const char *declared_file;
+	unsigned int declared_line;
+};
+
+/*
+ * Why `function`, a name or an address as 0x-hexadecimal, is not in the trace, which cp_trace_check() passed: up to `limit`
+ * reasons for each place of it. CP_ERROR_NOT_FOUND: this kernel has none. On success *ret is the caller's until
+ * cp_why_deinit(); strings are its own or the program's.
+ */
+struct cp_error *cp_why(struct cp_program *program, struct cp_trace *trace, const char *function, size_t limit,
+	struct cp_why *ret);
+void cp_why_deinit(struct cp_why *why);
+
+/* Words, an object for each place in a line, or the same words as comments of GDB. */
+struct cp_error *cp_why_print(FILE *out, const struct cp_why *why, enum cp_format format);
+
+/*
+ * Where to break in the next run: call sites (CP_KIND_INSN) and tests (CP_KIND_CHECK) in functions that ran, on the way to
+ * what did not. `function` NULL: any, the places of the functions that ran last first; up to `limit` records, which are left
+ * in that order. *left_out: how many more there are.
+ */
+struct cp_error *cp_next(struct cp_program *program, struct cp_trace *trace, const char *function, size_t limit,
+	struct cp_records *records, size_t *left_out);
 
 #endif

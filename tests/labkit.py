@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from bootsonde.model.trace import Trace, read_trace
+from bootsonde.model.trace import Trace, TraceReader, read_trace
 
 #: No command of these tests takes longer, seconds.
 DEADLINE = 40.0
@@ -109,9 +109,9 @@ class Lab:
         return self.command(self.words("run", *words), **environment)
 
     @contextlib.contextmanager
-    def running(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
-        """`bootsonde run` in a process group of its own, as a shell starts it."""
-        with subprocess.Popen(self.words("run", *words), cwd=self.cwd, env=self.environment, text=True,
+    def running(self, *words: str | Path, verb: str = "run") -> Iterator[subprocess.Popen[str]]:
+        """bootsonde in a process group of its own, as a shell starts it."""
+        with subprocess.Popen(self.words(verb, *words), cwd=self.cwd, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               start_new_session=True) as process:
             try:
@@ -146,8 +146,22 @@ class Lab:
 
     def trace(self, name: str) -> Trace:
         """The trace that a run of scenario `name` left."""
-        path = self.cwd / f"{name}.trace.jsonl"
-        return read_trace(io.BytesIO(path.read_bytes()), path.name)
+        return self.read(f"{name}.trace.jsonl")
+
+    def read(self, file: str) -> Trace:
+        """A trace of either form in this folder."""
+        with (self.cwd / file).open("rb") as stream:
+            return read_trace(stream, file)
+
+    def counted(self, file: str) -> Counter[str]:
+        """How often functions were entered, by a trace that only counted."""
+        with (self.cwd / file).open("rb") as stream:
+            reader = TraceReader(stream, file)
+            assert reader.blocks is not None
+            counts: Counter[str] = Counter()
+            for record in reader.blocks.counts():
+                counts[record["function"]] += record["count"]
+            return counts
 
     def processes(self) -> dict[int, str]:
         """Living processes that descend from this test: pid and command line."""

@@ -90,6 +90,7 @@ static void json_details(FILE *out, const struct cp_details *d)
 	if (d->variable_address)
 		fprintf(out, ", \"variable_address\": \"0x%" PRIx64 "\", \"variable_size\": %u", d->variable_address,
 			d->variable_size);
+	cp_json_key(out, "toward", d->toward);
 	if (d->has_args)
 		json_args(out, d);
 	if (d->inline_count)
@@ -308,6 +309,10 @@ static void add_place(struct line *line, const struct cp_record *r)
 	if (r->details && r->details->patches) {
 		add(line, " for 0x");
 		add_hex(line, r->details->patches, 1);
+	}
+	if (r->details && r->details->toward) {
+		add(line, " to ");
+		add_word(line, r->details->toward);
 	}
 	add(line, "\n");
 }

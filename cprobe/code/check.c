@@ -9,7 +9,7 @@
 
 #include "code/check.h"
 #include "code/flow.h"
-#include "code/trace.h"
+#include "code/origin.h"
 #include "code/uses.h"
 
 /* How deep joins of joins are followed, and how many ways may meet in one. */
@@ -20,7 +20,7 @@
 #define MAX_ENDLESS 32
 
 struct walk {
-	struct cp_trace trace;
+	struct cp_origin trace;
 	bool *branch_found;	/* by instruction: each branch is reported once */
 	struct cp_error *(*found)(void *context, const struct cp_check *check);
 	void *context;
@@ -84,7 +84,7 @@ static struct cp_error *report_way(struct walk *w, size_t block, int joins)
  * that the tests of a and b lead to. Those tests are the guards, if every way to the join is understood (*known) and
  * one of them says more than the branch itself (*helps). Reports only when told to, so that a first pass can ask.
  */
-static struct cp_error *each_way(struct walk *w, size_t join, const struct cp_trace_need *need,
+static struct cp_error *each_way(struct walk *w, size_t join, const struct cp_origin_need *need,
 	const struct cp_check *check, int joins, bool report, bool *known, bool *helps)
 {
 	const struct cp_flow *flow = w->trace.flow;
@@ -94,19 +94,19 @@ static struct cp_error *each_way(struct walk *w, size_t join, const struct cp_tr
 	*known = joins < MAX_JOINS && block->predecessor_count <= MAX_WAYS;
 	for (size_t p = 0; p < block->predecessor_count && *known && !error; p++) {
 		size_t from = flow->predecessors[block->first_predecessor + p], next;
-		struct cp_trace_need rest = *need;
+		struct cp_origin_need rest = *need;
 		struct cp_check check_here = *check;
 
-		switch (cp_trace_block(&w->trace, from, &rest, &check_here, &next)) {
-		case CP_TRACE_CONSTANT:
+		switch (cp_origin_block(&w->trace, from, &rest, &check_here, &next)) {
+		case CP_ORIGIN_CONSTANT:
 			*helps = true;
 			error = report ? report_way(w, from, joins) : NULL;
 			break;
-		case CP_TRACE_VALUE:
+		case CP_ORIGIN_VALUE:
 			*helps |= check_here.variable_size != 0;
 			error = report ? report_check(w, &check_here) : NULL;
 			break;
-		case CP_TRACE_JOIN:
+		case CP_ORIGIN_JOIN:
 			*helps |= check_here.variable_size != 0;
 			if (!check_here.variable_size)
 				error = each_way(w, next, &rest, &check_here, joins + 1, report, known, helps);
@@ -124,7 +124,7 @@ static struct cp_error *report_branch(struct walk *w, size_t branch, int joins)
 {
 	uint64_t address = w->trace.flow->insns[branch].address;
 	struct cp_check check = { .address = address, .branch = address, .guards = w->guarded };
-	struct cp_trace_need need;
+	struct cp_origin_need need;
 	struct cp_error *error;
 	size_t join;
 	bool known, helps = false;
@@ -132,8 +132,8 @@ static struct cp_error *report_branch(struct walk *w, size_t branch, int joins)
 	if (w->branch_found[branch])
 		return NULL;
 	w->branch_found[branch] = true;
-	need = cp_trace_branch(&w->trace, branch);
-	if (cp_trace_back(&w->trace, branch, &need, &check, &join) == CP_TRACE_JOIN && !check.variable_size) {
+	need = cp_origin_branch(&w->trace, branch);
+	if (cp_origin_back(&w->trace, branch, &need, &check, &join) == CP_ORIGIN_JOIN && !check.variable_size) {
 		error = each_way(w, join, &need, &check, joins, false, &known, &helps);
 		if (error)
 			return error;
@@ -208,11 +208,10 @@ static struct cp_error *walk_back(struct walk *w, size_t target, const bool *avo
 	return NULL;
 }
 
-/* The end of a function whose stack was smashed: the canary's test before a tail call decides nothing. */
-static bool is_stack_check(const struct walk *w, const struct cp_flow_block *block)
+bool cp_block_is_stack_check(const struct cp_program *program, const struct cp_flow *flow, size_t block)
 {
-	const struct cp_flow_insn *last = &w->trace.flow->insns[block->last];
-	const struct cp_symbol *symbol = last->target ? cp_symbols_at(&w->trace.program->symbols, last->target, true) : NULL;
+	const struct cp_flow_insn *last = &flow->insns[flow->blocks[block].last];
+	const struct cp_symbol *symbol = last->target ? cp_symbols_at(&program->symbols, last->target, true) : NULL;
 
 	return symbol && symbol->address == last->target && !strncmp(symbol->name, "__stack_chk_fail", 16);
 }
@@ -295,7 +294,7 @@ static struct cp_error *mark_blocks(struct walk *w, struct marks *m, bool *ends)
 		bool end = !flow->blocks[b].successor_count || flow->insns[flow->blocks[b].last].kind == CP_FLOW_END;
 
 		*ends |= end;
-		m->avoiding[b] = !m->targets[b] && (!leads[b] || end) && !is_stack_check(w, &flow->blocks[b]);
+		m->avoiding[b] = !m->targets[b] && (!leads[b] || end) && !cp_block_is_stack_check(w->trace.program, flow, b);
 	}
 	spread_back(flow, m->avoiding, m->stack, m->targets);
 	free(leads);

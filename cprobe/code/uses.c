@@ -9,7 +9,7 @@
 
 /* Where the message's address goes: sets of registers are bits by the numbers that instructions give them. */
 struct follower {
-	const struct cp_trace *trace;
+	const struct cp_origin *trace;
 	uint32_t arguments, kept;	/* registers that functions are given arguments in, and that they leave alone */
 	uint32_t *held, *left;		/* by block: those that held the address at its start, at its end */
 	bool *joins;			/* by block: the registers hold other things too when it is reached another way */
@@ -127,7 +127,7 @@ static bool find_joins(struct follower *f)
 	return found;
 }
 
-struct cp_error *cp_uses_find(const struct cp_trace *trace, const uint64_t *places, size_t count, bool *uses)
+struct cp_error *cp_uses_find(const struct cp_origin *trace, const uint64_t *places, size_t count, bool *uses)
 {
 	const struct cp_flow *flow = trace->flow;
 	bool wide = trace->code->decoder.machine_mode == ZYDIS_MACHINE_MODE_LONG_64, any = false, again = true;

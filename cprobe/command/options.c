@@ -258,7 +258,7 @@ struct cp_error *cp_options_parse(const struct cp_verb *verb, int argc, char **a
 	options->gap = 100 * 1000 * 1000;
 	options->least = CP_LEAST_AUTOMATIC;
 	options->depth = 12;
-	options->limit = 40;
+	options->limit = verb->limit;
 	*help = false;
 	for (int i = 0; i < argc; i++) {
 		char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL, *was = next;

@@ -47,6 +47,7 @@ struct cp_verb {
 	const char *name;
 	const char *words;		/* what its arguments after KERNEL are, each; NULL: it takes none */
 	unsigned int takes;
+	uint64_t limit;			/* --limit, where it is not given */
 	bool no_kernel;			/* it has no KERNEL, but a TRACE */
 	bool has_trace;			/* its last word is a TRACE */
 	bool waits;			/* answers each line of standard input when it comes, from a terminal too */
@@ -62,7 +63,8 @@ struct cp_verb {
 
 extern const struct cp_verb *const cp_verbs[];	/* ends with NULL */
 extern const struct cp_verb cp_verb_info, cp_verb_list, cp_verb_find, cp_verb_line, cp_verb_symbol,
-	cp_verb_type, cp_verb_symbolize, cp_verb_coverage, cp_verb_events, cp_verb_tree, cp_verb_top;
+	cp_verb_type, cp_verb_symbolize, cp_verb_coverage, cp_verb_events, cp_verb_tree, cp_verb_top,
+	cp_verb_why, cp_verb_next;
 
 /* NULL: there is none. */
 const struct cp_verb *cp_verb_by_name(const char *name);

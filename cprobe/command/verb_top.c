@@ -18,6 +18,6 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 }
 
 const struct cp_verb cp_verb_top = {
-	.name = "top", .has_trace = true, .takes = CP_TAKES_TIMES | CP_TAKES_GAP | CP_TAKES_LIMIT,
+	.name = "top", .limit = 40, .has_trace = true, .takes = CP_TAKES_TIMES | CP_TAKES_GAP | CP_TAKES_LIMIT,
 	.check = cp_check_text_or_json, .run = run,
 };

@@ -17,6 +17,8 @@ const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_events,
 	&cp_verb_tree,
 	&cp_verb_top,
+	&cp_verb_why,
+	&cp_verb_next,
 	NULL,
 };
 

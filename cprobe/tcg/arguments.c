@@ -195,12 +195,16 @@ take(char *argument, struct question *question, struct arguments *arguments)
 		arguments->console = value;
 		return NULL;
 	}
+	if ((value = value_of(argument, "until")) != NULL) {
+		arguments->until[arguments->until_count++] = value;
+		return *value != '\0' ? NULL : bad_value(argument, "its value is empty");
+	}
 	error = narrow(argument, question, arguments, &known);
 	if (!known)
 		error = take_setting(argument, arguments, &known);
 	return known ? error : bad_value(argument, "unknown argument; there are list=FILE, kernel=PATH, in-file=GLOB, "
-		"func=GLOB, inlined=WHICH, out=TRACE, status=FILE, console=FILE, header=FILE, mode=MODE, callers=yes|no, args=yes, "
-		"mem=PLACE, limit=N, stop-at=ADDRESS and icount-shift=N");
+		"func=GLOB, inlined=WHICH, out=TRACE, status=FILE, console=FILE, header=FILE, mode=MODE, callers=yes|no, "
+		"args=yes, mem=PLACE, until=TEXT, limit=N, stop-at=ADDRESS and icount-shift=N");
 }
 
 /* An address to stop at is recorded too, whether it was listed or not. */
@@ -248,6 +252,9 @@ take_all(int argc, char **argv, struct question *question, struct arguments *arg
 	    arguments->console != NULL || arguments->callers == CALLERS_YES))
 		return cp_error_create(CP_ERROR_USAGE, "mode=counts records no events: leave args, limit, console and "
 			"callers out");
+	if (arguments->until_count > 0 && arguments->console == NULL)
+		return cp_error_create(CP_ERROR_USAGE, "until=%s: give console=FILE, where the console is logged",
+			arguments->until[0]);
 	error = entries_sort(&arguments->entries);
 	if (error == NULL && (arguments->has_stop || arguments->callers != CALLERS_NO))
 		error = list_known(arguments);
@@ -266,8 +273,9 @@ arguments_read(int argc, char **argv, struct arguments *ret)
 	question.where.functions.items = calloc(room, sizeof(char *));
 	ret->listed.files = calloc(room, sizeof(char *));
 	ret->listed.functions = calloc(room, sizeof(char *));
+	ret->until = calloc(room, sizeof(char *));
 	if (question.where.files.items == NULL || question.where.functions.items == NULL || ret->listed.files == NULL ||
-	    ret->listed.functions == NULL)
+	    ret->listed.functions == NULL || ret->until == NULL)
 		error = &cp_error_no_memory;
 	else
 		error = take_all(argc, argv, &question, ret);

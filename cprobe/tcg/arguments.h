@@ -11,6 +11,8 @@
 
 struct arguments {
 	const char *out, *status, *console;
+	const char **until;		/* texts on the console; owned */
+	size_t until_count;
 	const char *kernel;		/* the first kernel= */
 	char *build_id, *more;		/* of it; of header= */
 	struct entries entries;		/* what is recorded, sorted */

@@ -18,10 +18,38 @@ static char line[CONSOLE_LINE_MAX];
 static size_t length;		/* of the line, as far as it has come */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static const char *const *until;
+static size_t until_count;
+
 void
-console_init(const char *given)
+console_init(const char *given, const char *const *texts, size_t count)
 {
 	path = given;
+	until = texts;
+	until_count = count;
+}
+
+/* Which text that ends the recording the line shows, whole or not; NULL none. */
+static const char *
+shown(void)
+{
+	for (size_t i = 0; i < until_count; i++)
+		if (memmem(line, length, until[i], strlen(until[i])) != NULL)
+			return until[i];
+	return NULL;
+}
+
+/* Ends the recording where the line shows what it is to end with. */
+static void
+judge(unsigned int vcpu)
+{
+	const char *text = shown();
+
+	if (text == NULL)
+		return;
+	record_console(vcpu, line, length);
+	record_end(text);
+	length = 0;
 }
 
 /* More to read? QEMU makes the file when it makes the serial port. */
@@ -62,6 +90,8 @@ read_on(struct encoder *encoder, unsigned int vcpu, uint64_t t)
 				continue;
 			if (encoder != NULL)
 				encoder_console(encoder, vcpu, t, line, length);
+			else if (shown() != NULL)
+				judge(vcpu);
 			else
 				record_console(vcpu, line, length);
 			length = 0;
@@ -74,8 +104,10 @@ console_look(unsigned int vcpu, void *userdata)
 {
 	(void)userdata;
 	pthread_mutex_lock(&lock);
-	if (has_grown())
+	if (has_grown()) {
 		read_on(NULL, vcpu, 0);
+		judge(vcpu);
+	}
 	pthread_mutex_unlock(&lock);
 }
 

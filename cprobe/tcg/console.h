@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The console's lines at the place where the guest wrote them: QEMU writes the serial port's log file in the thread of the
- * vCPU that wrote to the port, so at the next such instruction a line that has become whole is found in it.
+ * vCPU that wrote to the port, so at its next access to a port, or when it halts, a line that has become whole is there.
  */
 #ifndef BOOTSONDE_CONSOLE_H
 #define BOOTSONDE_CONSOLE_H
@@ -13,9 +13,9 @@
 
 struct encoder;
 
-/* The file need not be there yet. The path is kept. */
-void console_init(const char *path);
-/* Before an instruction that writes to a port. */
+/* The file need not be there yet. until: texts that end the recording. What is given must live on. */
+void console_init(const char *path, const char *const *until, size_t until_count);
+/* Before an instruction that may follow output. */
 void console_look(unsigned int vcpu, void *userdata);
 /* At the end, from the writer's thread: what is left, the last line without its end too. */
 void console_finish(struct encoder *encoder, unsigned int vcpu, uint64_t t);

@@ -62,8 +62,8 @@ insn_decode(const uint8_t *bytes, size_t size, uint64_t address, uint64_t *targe
 		if (end - at > 1 && ((at[1] & 0x38) == 0x10 || (at[1] & 0x38) == 0x20))
 			return INSN_INDIRECT;
 		return INSN_OTHER;
-	case 0xe6: case 0xee: case 0x6e:
-		return INSN_OUT;
+	case 0xe4: case 0xe6: case 0xec: case 0xee: case 0x6e:
+		return INSN_PORT;
 	case 0xf4:
 		return INSN_HALT;
 	default:

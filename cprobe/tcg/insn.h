@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the plugin wants to know of an x86 instruction: where it may lead, and whether it may write to the console. */
+/* What the plugin wants to know of an x86 instruction: where it may lead, and whether it may go with output on the console. */
 #ifndef BOOTSONDE_INSN_H
 #define BOOTSONDE_INSN_H
 
@@ -12,7 +12,7 @@ enum insn_kind {
 	INSN_OTHER,
 	INSN_DIRECT,	/* call, jmp, jcc to `target` */
 	INSN_INDIRECT,	/* near call or jmp through a register or memory */
-	INSN_OUT,	/* out of 8 bits, outsb */
+	INSN_PORT,	/* in and out of 8 bits, outsb */
 	INSN_HALT,	/* hlt, mwait */
 };
 

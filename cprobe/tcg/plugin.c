@@ -15,7 +15,8 @@
  *	args=yes	note argument registers and return address: QEMU 9.0 or later
  *	mem=NAME@REGISTER+OFFSET:SIZE	and memory at an address that a register holds: QEMU 9.2 or later
  *	console=FILE	the serial port's log file, whose lines are put among the events
- *	limit=N, stop-at=ADDRESS	end the recording after so many events, or with that function's entry
+ *	until=TEXT	end the recording when the console shows this; may be given more than once
+ *	limit=N, stop-at=ADDRESS	end it after so many events, or with that function's entry
  *	status=FILE	how far it is, one line of JSON in place, ten times a second
  *	icount-shift=N	under icount, where QEMU itself does not tell
  *
@@ -216,7 +217,8 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 			if (has_callers)
 				note_site(insn, kind, address, target);
-			if (kind == INSN_OUT && arguments.console != NULL)
+			/* A driver that has written a byte writes another, asks whether it may, or waits. */
+			if ((kind == INSN_PORT || kind == INSN_HALT) && arguments.console != NULL)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, console_look, QEMU_PLUGIN_CB_NO_REGS, NULL);
 			if (kind == INSN_HALT && host_clock.is_virtual)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, clock_halts, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -267,7 +269,7 @@ install(const struct qemu_plugin_info_t *info, int argc, char **argv)
 		return cp_error_create(CP_ERROR_UNSUPPORTED, "callers=yes: this QEMU cannot note calls: use QEMU 9.1 or later, "
 			"or leave it out");
 	if (arguments.console != NULL)
-		console_init(arguments.console);
+		console_init(arguments.console, arguments.until, arguments.until_count);
 	options = (struct writer_options){
 		.out = arguments.out, .status = arguments.status, .vcpus = vcpus, .has_callers = has_callers,
 		.has_values = arguments.has_values, .is_counting = arguments.is_counting, .entries = &arguments.entries,

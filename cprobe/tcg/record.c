@@ -3,6 +3,7 @@
 #include "record.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,22 +137,32 @@ begin(unsigned int vcpu, size_t words, uint64_t *stamp)
 	return ring;
 }
 
-static void
-stop(const char *format, uint64_t number)
+/* wanted: so many events belong to the recording; 0: those there are. */
+static __attribute__((format(printf, 2, 3))) void
+stop(uint64_t wanted, const char *format, ...)
 {
-	char reason[64];
+	char reason[128];
+	va_list list;
 
 	if (atomic_exchange(&stopped, true))
 		return;
-	snprintf(reason, sizeof(reason), format, number);
-	writer_stop(reason, options.limit != UINT64_MAX ? options.limit : 0);
+	va_start(list, format);
+	vsnprintf(reason, sizeof(reason), format, list);
+	va_end(list);
+	writer_stop(reason, wanted);
 }
 
 void
 record_stop(const struct entry *entry)
 {
 	if (options.stop != NULL && entry->address == options.stop->address)
-		stop("0x%" PRIx64 " was reached", entry->address);
+		stop(0, "0x%" PRIx64 " was reached", entry->address);
+}
+
+void
+record_end(const char *text)
+{
+	stop(0, "the console shows \"%s\"", text);
 }
 
 /* With values, a virtual clock, a limit; all that is not worth a function of its own. */
@@ -180,7 +191,7 @@ on_any_entry(unsigned int vcpu, void *userdata)
 	}
 	ring_publish(ring);
 	if (ticket + 1 == options.limit)
-		stop("%" PRIu64 " events were recorded", options.limit);
+		stop(options.limit, "%" PRIu64 " events were recorded", options.limit);
 	/* Others at the address come first. */
 	if (options.stop != NULL && entries_next(list, list->items + function) == NULL)
 		record_stop(list->items + function);

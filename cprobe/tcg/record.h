@@ -38,6 +38,9 @@ void record_site(struct qemu_plugin_insn *insn, uint32_t site);
 /* A line of the console, in the thread of that vCPU. */
 void record_console(unsigned int vcpu, const char *text, size_t length);
 
+/* The console shows this text, which ends the recording. */
+void record_end(const char *text);
+
 /* Does this entry end the recording? Says so, and the reason to the writer. */
 void record_stop(const struct entry *entry);
 

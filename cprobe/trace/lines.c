@@ -303,13 +303,16 @@ static struct cp_error *count_event(void *context, json_t *object, const struct 
 	slot = slot_of(table, event->address, event->function);
 	if (!*slot) {
 		struct cp_ran ran = { event->address, cp_arena_strdup(&table->trace->arena, event->function), 1, event->t,
-			event->vcpu < 0 ? 0 : (unsigned int)event->vcpu };
+			event->vcpu < 0 ? 0 : (unsigned int)event->vcpu, event->t };
 
 		if (!ran.name || !cp_ran_add(&table->list, &ran))
 			return &cp_error_no_memory;
 		*slot = table->list.count;
 	} else {
-		table->list.items[*slot - 1].count++;
+		struct cp_ran *ran = &table->list.items[*slot - 1];
+
+		ran->count++;
+		ran->last = event->t > ran->last ? event->t : ran->last;
 	}
 	return NULL;
 }

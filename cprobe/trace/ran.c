@@ -7,7 +7,7 @@
 #include "trace/inside.h"
 
 struct tally {
-	uint64_t count, first;
+	uint64_t count, first, last;
 	uint32_t vcpu;
 };
 
@@ -63,6 +63,7 @@ struct cp_error *cp_ran_finish(struct cp_ran_list *list)
 			continue;
 		}
 		last->count = plus(last->count, next->count);
+		last->last = next->last > last->last ? next->last : last->last;
 		if (next->first < last->first) {
 			last->first = next->first;
 			last->vcpu = next->vcpu;
@@ -72,13 +73,14 @@ struct cp_error *cp_ran_finish(struct cp_ran_list *list)
 	return NULL;
 }
 
-static inline void take(struct tally *tally, uint64_t count, uint64_t first, uint32_t vcpu)
+static inline void take(struct tally *tally, uint64_t count, uint64_t first, uint64_t last, uint32_t vcpu)
 {
 	if (!tally->count || first < tally->first || (first == tally->first && vcpu < tally->vcpu)) {
 		tally->first = first;
 		tally->vcpu = vcpu;
 	}
 	tally->count = plus(tally->count, count);
+	tally->last = last > tally->last ? last : tally->last;
 }
 
 static struct cp_error *add_events(struct worker *w)
@@ -93,7 +95,7 @@ static struct cp_error *add_events(struct worker *w)
 		if (error || !count)
 			return error;
 		for (size_t i = 0; i < count; i++)
-			take(&w->tallies[hits[i].function], 1, hits[i].t, vcpu);
+			take(&w->tallies[hits[i].function], 1, hits[i].t, hits[i].t, vcpu);
 	}
 }
 
@@ -107,7 +109,7 @@ static struct cp_error *add_counts(struct worker *w)
 		if (error || !more)
 			return error;
 		if (count)
-			take(&w->tallies[function], count, first, (uint32_t)vcpu);
+			take(&w->tallies[function], count, first, count == 1 ? first : UINT64_MAX, (uint32_t)vcpu);
 	}
 }
 
@@ -126,7 +128,7 @@ static struct cp_error *add_others(struct worker *w)
 		cp_trace_event_of(object, &event, &fault);
 		if (!fault && event.is_entry) {
 			struct cp_ran ran = { event.address, cp_arena_strdup(&w->arena, event.function), 1, event.t,
-				event.vcpu < 0 ? 0 : (unsigned int)event.vcpu };
+				event.vcpu < 0 ? 0 : (unsigned int)event.vcpu, event.t };
 
 			if (!ran.name || !cp_ran_add(&w->others, &ran))
 				error = &cp_error_no_memory;
@@ -180,14 +182,16 @@ static struct cp_error *add_up(struct cp_trace *trace, struct worker *workers, s
 
 	for (size_t id = 0; id < trace->function_limit && good; id++) {
 		const struct cp_trace_function *f = &trace->functions[id];
-		struct tally all = { 0, 0, 0 };
+		struct tally all = { .count = 0 };
 
 		for (size_t w = 0; f->name && w < count; w++) {
-			if (workers[w].tallies && workers[w].tallies[id].count)
-				take(&all, workers[w].tallies[id].count, workers[w].tallies[id].first, workers[w].tallies[id].vcpu);
+			const struct tally *own = workers[w].tallies ? &workers[w].tallies[id] : NULL;
+
+			if (own && own->count)
+				take(&all, own->count, own->first, own->last, own->vcpu);
 		}
 		if (all.count)
-			good = cp_ran_add(list, &(struct cp_ran){ f->address, f->name, all.count, all.first, all.vcpu });
+			good = cp_ran_add(list, &(struct cp_ran){ f->address, f->name, all.count, all.first, all.vcpu, all.last });
 	}
 	if (good)
 		error = cp_ran_finish(list);

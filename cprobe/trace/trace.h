@@ -15,6 +15,7 @@ struct cp_ran {
 	uint64_t count;		/* entries */
 	uint64_t first;		/* ns, of the first entry */
 	unsigned int vcpu;	/* of the first entry */
+	uint64_t last;		/* ns, of the last entry; UINT64_MAX: several were only counted */
 };
 
 /*

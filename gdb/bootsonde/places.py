@@ -56,6 +56,16 @@ def host_tsc() -> str:
     return own if os.access(own, os.X_OK) else shutil.which(name) or os.path.join(os.path.dirname(cprobe()), name)
 
 
+def tcg_plugin() -> str:
+    """The QEMU plugin: the checkout's build, else beside the libraries. Raises UserError if there is none."""
+    candidates = [os.path.join(_build_folder(), "cprobe", "tcg", "bootsonde-tcg.so"),
+                  *(os.path.join(root, "lib", "bootsonde", "bootsonde-tcg.so") for root in (sys.prefix, "/usr/local"))]
+    for path in candidates:
+        if os.path.exists(path):
+            return path
+    raise UserError(f"the QEMU plugin is not built: meson setup build && meson compile -C build in {CHECKOUT}")
+
+
 def reference_guest() -> str:
     """The kernel that demo and tests boot."""
     return os.path.join(_build_folder(), "guest", "clockguest")

@@ -347,7 +347,7 @@ def pages(root: Path, build: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                         "\n".join(made.console))
         with lab.waiting(*kvm, "--smp", "2", "--qmp", lab.runtime / "qmp", name="kvm"):
             wait_for("login under KVM", lambda: "login:" in lab.console("kvm"))
-            monitor = Qmp(str(lab.runtime / "qmp"), time.monotonic() + 10)
+            monitor = Qmp(str(lab.runtime / "qmp"), time.monotonic() + 10, lambda: process.poll() is not None)
             try:
                 real = Pages([steady(monitor, int(event["physical"], 0), PvclockTime.SIZE) for event in times],
                              steady(monitor, int(wall["physical"], 0), WallClock.SIZE), lab.console("kvm"))

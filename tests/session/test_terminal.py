@@ -140,6 +140,26 @@ def test_break_refuses_what_it_does_not_understand(lab: Lab, words: str, answer:
         assert answer in said and "Traceback" not in said and "Python Exception" not in said, said
 
 
+def test_next_breaks_on_the_way_to_a_function(lab: Lab) -> None:
+    """What stands between the functions that ran and one that did not gets breakpoints, whose hits are recorded."""
+    lab.scenario("clock", 'scenario.at(Functions("kvm_clock_identify"))', 'scenario.at(Functions("pvclock_*"))')
+    with launcher(lab, "--append", "guest.i8254=1") as _, gdb(lab) as debugger:
+        assert "cpu0 kvm_clock_identify(" in debugger.type("source clock.py")
+        assert "this kernel has no function nothing" in debugger.type("bootsonde next nothing")
+        assert "usage: bootsonde next" in debugger.type("bootsonde next a b")
+        said = debugger.type("bootsonde next pvclock_init")
+        assert re.search(r"0x\w+ \S+ \(check of hv_base\) kvm\.h:\d+ to BUS_ADD_CHILD", said), said
+        assert "kvm_clock_attach kvm_clock.c" in said, said
+        assert "have their breakpoints" in debugger.type("bootsonde next pvclock_init")
+        debugger.type("bootsonde inject vm_guest=5")
+        said = debugger.type("bootsonde go")
+        assert "(check of hv_base)  kvm.h" in said and "on the way to pvclock_init:" in said, said
+    trace = lab.trace("clock")
+    assert any(e.get("place") == "check" for e in trace.of_kind("hit"))
+    assert trace.header["listed"] == [{"files": [], "functions": ["kvm_clock_identify"], "inlined": "include"},
+                                      {"files": [], "functions": ["pvclock_*"], "inlined": "include"}]
+
+
 def test_commands_before_any_scenario_say_what_to_do(lab: Lab) -> None:
     package = lab.root / "gdb"
     with gdb(lab) as debugger:

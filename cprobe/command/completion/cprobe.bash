@@ -41,7 +41,7 @@ _cprobe_value() {
 }
 
 _cprobe() {
-    local verbs='info list find line symbol type symbolize coverage events tree top' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
+    local verbs='info list find line symbol type symbolize coverage events tree top why next' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
     local options='' words=0 ended=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -56,6 +56,8 @@ _cprobe() {
         events) options='--func --from --to' ;;
         tree) options='--from --to --gap --depth --least' ;;
         top) options='--from --to --gap --limit' ;;
+        why) options='--limit' ;;
+        next) options='--func --limit' ;;
         info | line | symbol | type) ;;
         help | --help)
             ((COMP_CWORD > 2)) || _cprobe_words "$cur" '' "$verbs"
@@ -89,7 +91,9 @@ _cprobe() {
         compopt -o default 2>/dev/null
     elif ((words == 0)); then
         _cprobe_elf_files "$cur"
-    elif [[ ${COMP_WORDS[1]} == @(coverage|tree|top) ]] && ((words == 1)); then
+    elif [[ ${COMP_WORDS[1]} == @(coverage|tree|top|next) ]] && ((words == 1)); then
+        compopt -o default 2>/dev/null
+    elif [[ ${COMP_WORDS[1]} == why ]] && ((words == 2)); then
         compopt -o default 2>/dev/null
     fi
 }

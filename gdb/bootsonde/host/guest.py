@@ -9,12 +9,14 @@ import subprocess
 import threading
 import time
 from types import TracebackType
-from typing import List, Optional, Sequence, Type
+from typing import Callable, List, Optional, Type
 
 from bootsonde import places
 from bootsonde.host.qmp import Qmp
 from bootsonde.host.report import file_text
+from bootsonde.host.request import BootRequest
 from bootsonde.model.guests import private_folder, run_folder
+from bootsonde.model.outcome import Outcome
 
 #: How long QEMU may take to open its monitor, and to end when asked; seconds.
 START_S, END_S = 20.0, 3.0
@@ -27,6 +29,11 @@ class LaunchError(Exception):
         super().__init__(message)
         self.status = status
 
+    @property
+    def outcome(self) -> Outcome:
+        """2 and 3 are the launcher's own: what was asked for is wrong, or is not there. Anything else is QEMU's."""
+        return Outcome.USAGE if self.status in (2, 3) else Outcome.LOST
+
 
 class Guest:
     """A context manager. Inside it QEMU waits at its first instruction, or has ended; after it nothing is left.
@@ -34,13 +41,18 @@ class Guest:
     folder: private, 0700, holds sockets and logs. stub, console: paths in it.
     """
 
-    def __init__(self, kernel: str, disk: Optional[str], options: Sequence[str], qemu_args: Sequence[str], *,
-                 console: Optional[str] = None) -> None:
-        """options: the launcher's, without those that this class sets. console: where the log goes, if it is kept."""
-        self._words = [*options, "--kernel", kernel, *(["--disk", disk] if disk else [])]
-        self._qemu_args = list(qemu_args)
+    def __init__(self, boot: BootRequest, more: Callable[[Guest], List[str]] = lambda guest: [],
+                 prepare: Callable[[Guest], None] = lambda guest: None, end_s: float = END_S) -> None:
+        """boot.options: without those that this class sets.
+
+        more: options that name the guest's own files, as words. prepare: makes these files. end_s: how long QEMU may
+        take to end when asked.
+        """
+        self._boot = boot
+        self._more = more
+        self._prepare = prepare
+        self._end_s = end_s
         self.folder = ""
-        self._console = console
         self.qmp: Optional[Qmp] = None
         self.status: Optional[int] = None
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -50,8 +62,9 @@ class Guest:
     def __enter__(self) -> Guest:
         self.folder = private_folder()
         self.stub = os.path.join(self.folder, "gdb")
-        self.console = self._console or os.path.join(self.folder, "console")
+        self.console = self._boot.console or os.path.join(self.folder, "console")
         self.log = os.path.join(self.folder, "qemu.log")
+        self.name = os.path.basename(self.folder)
         try:
             self._start()
         except BaseException:
@@ -60,12 +73,14 @@ class Guest:
         return self
 
     def _command(self, *extra: str) -> List[str]:
-        name = os.path.basename(self.folder)
-        words = [places.shared_file("launch", "microvm_debug.sh"), "--name", name, "--stub", f"unix:{self.stub}",
-                 "--qmp", os.path.join(self.folder, "qmp"), "--console", self.console, *self._words, *extra]
-        return [*words, "--", *self._qemu_args] if self._qemu_args else words
+        words = [places.shared_file("launch", "microvm_debug.sh"), "--name", self.name, "--stub", f"unix:{self.stub}",
+                 "--qmp", os.path.join(self.folder, "qmp"), "--console", self.console, *self._boot.options,
+                 *self._more(self), "--kernel", self._boot.kernel,
+                 *(["--disk", self._boot.disk] if self._boot.disk else []), *extra]
+        return [*words, "--", *self._boot.qemu_args] if self._boot.qemu_args else words
 
     def _start(self) -> None:
+        self._prepare(self)
         with open(self.log, "wb") as log:
             # A session of its own: Ctrl-C on the terminal is for the run, not for QEMU.
             self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL,
@@ -81,7 +96,7 @@ class Guest:
                 raise LaunchError(3, f"QEMU did not open its monitor within {START_S:.0f} s. {self.log_text()}")
             time.sleep(0.005)
         try:
-            self.qmp = Qmp(os.path.join(self.folder, "qmp"), deadline)
+            self.qmp = Qmp(os.path.join(self.folder, "qmp"), deadline, lambda: self.poll() is not None)
         except OSError as error:
             self._process.wait(END_S)
             raise LaunchError(self._process.returncode or 3, self.log_text() or str(error)) from None
@@ -110,18 +125,22 @@ class Guest:
         self.qmp.wait_closed(1.0)
         return self.qmp.shutdown
 
-    def __exit__(self, kind: Optional[Type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def end(self) -> None:
+        """End QEMU, if it has not ended: it is asked first."""
         if self._process is not None and self.poll() is None:
             if self.qmp is not None:
                 self.qmp.execute("quit", timeout=1.0)
             else:
                 self._process.terminate()
             try:
-                self._process.wait(END_S)
+                self._process.wait(self._end_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+    def __exit__(self, kind: Optional[Type[BaseException]], value: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.end()
         if self.qmp is not None:
             self.qmp.close()
         if self._guard is not None:

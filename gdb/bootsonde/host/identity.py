@@ -7,6 +7,9 @@ import json
 import os
 from typing import Any, Dict
 
+from bootsonde.model.errors import UserError
+from bootsonde.probe import Probe
+
 
 def _cache_file() -> str:
     return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bootsonde", "sha256.json")
@@ -41,6 +44,14 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def kernel_identity(path: str, info: Dict[str, Any]) -> Dict[str, Any]:
-    """The header's `kernel`. info: `cprobe info`, or {} for what is no ELF."""
-    return {"name": os.path.basename(path), "build-id": info.get("build_id"), "sha256": sha256(path)}
+def _info(cprobe: str, path: str) -> Dict[str, Any]:
+    try:
+        records = Probe(cprobe, path).ask("info").records
+    except UserError:
+        return {}
+    return records[0] if records else {}
+
+
+def kernel_identity(cprobe: str, path: str) -> Dict[str, Any]:
+    """The header's `kernel`. What is no ELF has no build-id."""
+    return {"name": os.path.basename(path), "build-id": _info(cprobe, path).get("build_id"), "sha256": sha256(path)}

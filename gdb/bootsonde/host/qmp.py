@@ -9,14 +9,17 @@ import json
 import socket
 import threading
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 
 class Qmp:
     """A connection to the monitor's socket. Ends quietly with QEMU; a thread keeps the reason of a SHUTDOWN event."""
 
-    def __init__(self, path: str, deadline: float) -> None:
-        """Connect, trying until time.monotonic() is `deadline`. Raises OSError if the monitor does not answer."""
+    def __init__(self, path: str, deadline: float, has_ended: Callable[[], bool]) -> None:
+        """Connect, trying until time.monotonic() is `deadline`, or QEMU has ended.
+
+        Raises OSError if the monitor does not answer.
+        """
         while True:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -24,7 +27,7 @@ class Qmp:
                 break
             except OSError:
                 self._socket.close()
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= deadline or has_ended():
                     raise
                 time.sleep(0.005)
         self._socket.settimeout(max(0.1, deadline - time.monotonic()))

@@ -7,7 +7,6 @@ import os
 import sys
 from typing import Dict, List, Optional
 
-from bootsonde.host.request import RunRequest
 from bootsonde.model.console import printable
 from bootsonde.model.outcome import Outcome, Verdict
 
@@ -48,14 +47,15 @@ def _lines(verdict: Verdict, console: str, logs: Dict[str, str]) -> List[str]:
     return lines + advice
 
 
-def report(verdict: Verdict, console: Optional[str], request: RunRequest, logs: Dict[str, str]) -> None:
+def report(verdict: Verdict, console: Optional[str], trace: Optional[str], logs: Dict[str, str]) -> None:
     """Print the verdict and, unless it passed, what a person needs to go on.
 
-    console: the console log's path. logs: what programs said by themselves, by name.
+    console: the console log's path. trace: the file that was to be written. logs: what programs said by themselves, by
+    name.
     """
     lines = _lines(verdict, file_text(console) if console else "", logs)
-    if request.trace and os.path.exists(request.trace):
-        lines.append(f"bootsonde: trace in {request.trace}")
+    if trace and os.path.exists(trace):
+        lines.append(f"bootsonde: trace in {trace}")
     # Nobody may be reading any more (`bootsonde run ... | head`); the exit code still tells.
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from bootsonde import places
@@ -25,6 +26,8 @@ from bootsonde.probe import Probe
 
 #: Past the deadline by so much GDB is ended: it has not managed to stop by itself; seconds.
 GRACE_S = 5.0
+#: How a run at GDB's prompt ends; that needs no report.
+GDB_WAS_QUIT = "GDB was quit"
 
 
 def _write_exit(path: str, guest: Guest) -> None:
@@ -73,24 +76,26 @@ def _verdict(result_file: str, debugger: Debugger, guest: Optional[Guest], finis
     return verdict
 
 
-def _info(cprobe: str, path: str) -> Dict[str, Any]:
-    try:
-        records = Probe(cprobe, path).ask("info").records
-    except UserError:
-        return {}
-    return records[0] if records else {}
+@dataclass
+class Ended:
+    """How a session went. console: the log's path. logs: what programs said by themselves, by name."""
+
+    verdict: Verdict
+    console: Optional[str]
+    logs: Dict[str, str]
 
 
-def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Optional[WaitingGuest]) -> Verdict:
+def session(request: RunRequest, guest: Optional[Guest], folder: str, other: Optional[WaitingGuest]) -> Ended:
+    """Have GDB run the scenario on a guest that was started for it, or on another. folder: for the session's files."""
     cprobe = places.cprobe()
     deadline = time.monotonic() + (float("inf") if request.prompt else request.timeout_s)
-    console = guest.console if guest else request.console or (other.console if other else None)
-    header: Dict[str, Any] = {"kernel": kernel_identity(request.kernel, _info(cprobe, request.kernel)), "qemu": {}}
+    console = guest.console if guest else request.boot.console or (other.console if other else None)
+    header: Dict[str, Any] = {"kernel": kernel_identity(cprobe, request.boot.kernel), "qemu": {}}
     if guest is not None and guest.qmp is not None:
         header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
     config = SessionConfig(
         stub=guest.stub if guest else other.target if other else gdb_target(str(request.attach)),
-        kernel=request.kernel, symbols=request.symbols, cprobe=cprobe, headless=not request.prompt,
+        kernel=request.boot.kernel, symbols=request.boot.symbols, cprobe=cprobe, headless=not request.prompt,
         echo_console=request.echo_console or request.prompt, owned=guest is not None,
         deadline_s=None if request.prompt else request.timeout_s, trace=request.trace,
         console=console, exit_file=os.path.join(folder, "exit") if guest else None,
@@ -108,17 +113,23 @@ def _session(request: RunRequest, guest: Optional[Guest], folder: str, other: Op
             finished = _wait(debugger, guest, os.path.join(folder, "exit"), deadline + GRACE_S)
             text = file_text(console) if console else ""
             verdict = _verdict(str(config.result_file), debugger, guest, finished, text,
-                               Probe(cprobe, request.symbols))
+                               Probe(cprobe, request.boot.symbols))
     finally:
         signal.signal(signal.SIGINT, before)
         os.close(config.output)
     if request.prompt and verdict.outcome is Outcome.LOST and debugger.process.returncode == 0:
-        return Verdict(Outcome.PASSED, "GDB was quit")
+        verdict = Verdict(Outcome.PASSED, GDB_WAS_QUIT)
     logs = {"qemu": guest.log_text() if guest else ""}
     if not os.path.exists(str(config.result_file)):
         logs["gdb"] = file_text(gdb_log)
-    report(verdict, console, request, logs)
-    return verdict
+    return Ended(verdict, console, logs)
+
+
+def _run(request: RunRequest, guest: Optional[Guest], folder: str, other: Optional[WaitingGuest]) -> int:
+    ended = session(request, guest, folder, other)
+    if not (request.prompt and ended.verdict.reason == GDB_WAS_QUIT):
+        report(ended.verdict, ended.console, request.trace, ended.logs)
+    return ended.verdict.outcome.exit_code
 
 
 def run(request: RunRequest) -> int:
@@ -129,14 +140,12 @@ def run(request: RunRequest) -> int:
         other = find_guest(request.attach)
         folder = private_folder()
         try:
-            return _session(request, None, folder, other).outcome.exit_code
+            return _run(request, None, folder, other)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     try:
-        with Guest(request.kernel, request.disk, request.options, request.qemu_args,
-                   console=request.console) as guest:
-            return _session(request, guest, guest.folder, None).outcome.exit_code
+        with Guest(request.boot) as guest:
+            return _run(request, guest, guest.folder, None)
     except LaunchError as error:
         print(f"bootsonde: the guest did not start: {error}", file=sys.stderr)
-        # 2 and 3 are the launcher's own: what was asked for is wrong, or is not there. Anything else is QEMU's.
-        return (Outcome.USAGE if error.status in (2, 3) else Outcome.LOST).exit_code
+        return error.outcome.exit_code

@@ -149,6 +149,7 @@ class Site:
     variable: Optional[str] = None
     mnemonic: Optional[str] = None
     input: Optional[int] = None
+    toward: Optional[str] = None
     args: Tuple[Argument, ...] = field(default=())
 
     @classmethod
@@ -166,6 +167,7 @@ class Site:
             variable=record.get("variable"),
             mnemonic=record.get("mnemonic"),
             input=int(record["input"], 0) if "input" in record else None,
+            toward=printable(record["toward"]) if record.get("toward") else None,
             args=tuple(Argument(a.get("name") or "?", a.get("type") or "?", a.get("location"), a.get("size"))
                        for a in record.get("args", ())))
 

@@ -76,6 +76,24 @@ class Watch(gdb.Command):
         interactive.add_break(rule)
 
 
+class Next(gdb.Command):
+    """Break where the boot may go on from what has run so far: bootsonde next [FUNC]
+
+    cprobe compares this session's trace with the kernel's code: calls in functions that ran of functions that did
+    not, the latest first; with FUNC the tests and calls on the way to that function. Only functions with a breakpoint
+    are known to have run."""
+
+    def __init__(self) -> None:
+        super().__init__("bootsonde next", gdb.COMMAND_BREAKPOINTS, gdb.COMPLETE_SYMBOL)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """bootsonde next [FUNC]"""
+        words = argument.split()
+        if len(words) > 1 or argument.startswith("-"):
+            raise gdb.GdbError("usage: bootsonde next [FUNC]")
+        interactive.add_next(words[0] if words else None)
+
+
 class Overlay(gdb.Command):
     """Answer the kernel's instructions in its processor's place, from this stop on:
 
@@ -175,5 +193,5 @@ class SymbolsAtPrompt(gdb.Parameter):
         self.value = "auto"
 
 
-for _command in (Prefix, Go, Summary, Break, Watch, Overlay, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
+for _command in (Prefix, Go, Summary, Break, Watch, Next, Overlay, Attach, Detach, Set, Symbols, SymbolsAtPrompt):
     _command()

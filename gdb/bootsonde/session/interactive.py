@@ -178,6 +178,16 @@ def add_break(rule: Rule) -> None:
         say(f"  {armed.site.address:#x} {armed.site.label}{where}")
 
 
+def add_next(function: Optional[str]) -> None:
+    """`bootsonde next`."""
+    with user_errors():
+        sites = current().add_next(function)
+    for site in sites:
+        where = "" if site.file is None else f" {site.where}"
+        toward = f" to {site.toward}" if site.toward else ""
+        say(f"  {site.address:#x} {site.label}{where}{toward}")
+
+
 def detach() -> None:
     """`bootsonde detach`: end the run, take the breakpoints out, let the guest run on unless others have connected."""
     if not _connection.ours and machine.connected():

@@ -36,7 +36,7 @@ class Planner:
     """Asks cprobe, all that is independent at once."""
 
     def __init__(self, probe: Probe) -> None:
-        self._probe = probe
+        self.probe = probe
         self._variables: Dict[str, Optional[Variable]] = {}
 
     def variable(self, name: str) -> Optional[Variable]:
@@ -49,11 +49,11 @@ class Planner:
             if path.root not in self._variables:
                 self._learn([path.root])
             root = self._variables[path.root]
-            self._variables[name] = root if root is None or path.whole else part(root, path, self._probe)
+            self._variables[name] = root if root is None or path.whole else part(root, path, self.probe)
         return self._variables[name]
 
     def _learn(self, names: List[str], answer: Optional[Answer] = None) -> None:
-        for record in (answer or self._probe.ask("symbol", *names)).records:
+        for record in (answer or self.probe.ask("symbol", *names)).records:
             if record.get("kind") == "object" and not self._variables.get(record["name"]):
                 self._variables[record["name"]] = Variable.from_json(record)
         for name in names:
@@ -64,7 +64,7 @@ class Planner:
         path = parse_path(place.name)
         found = [Variable.from_json(record) for record in answer.records if record.get("kind") == "object"]
         if not path.whole:
-            found = [part(variable, path, self._probe) for variable in found]
+            found = [part(variable, path, self.probe) for variable in found]
         return [watched(variable) for variable in found]
 
     def plan(self, rules: List[Rule]) -> Tuple[List[Planned], List[str]]:
@@ -80,7 +80,7 @@ class Planner:
         queries = [place.query() for place in places]
         if names:
             queries.append(["symbol", *names])
-        answers = self._probe.ask_all(queries)
+        answers = self.probe.ask_all(queries)
         if names:
             self._learn(names, answers.pop())
         sites = {place: (self._data(place, answer) if isinstance(place, Data) else _sites(place, answer), answer.note)

@@ -273,6 +273,6 @@ class Recorder:
             say(f"[{t / 1e9:9.6f}]    | {line}")
 
     def end(self, **values: Any) -> None:
-        """Close the trace."""
+        """Close the trace. `started`: where its times count from, ns of the host's monotonic clock; None: never."""
         if self.writer is not None:
-            self.writer.end(self.now(), **values)
+            self.writer.end(self.now(), **{"started": self._start, **values})

@@ -22,10 +22,11 @@ from bootsonde.session import machine
 from bootsonde.session.actions import Actions
 from bootsonde.session.callers import Callers
 from bootsonde.session.connection import Connection, check_identity
+from bootsonde.session.frontier import listed, next_sites
 from bootsonde.session.guard import check_writable
 from bootsonde.session.overlay import Overlay
 from bootsonde.session.plan import Planned, Planner
-from bootsonde.session.points import Armed, Point, Points
+from bootsonde.session.points import Armed, Point, Points, arm
 from bootsonde.session.recorder import Recorder, say
 from bootsonde.session.watch import Watchpoint, Writers, value_in_memory
 from bootsonde.session.watchdog import Watchdog
@@ -118,7 +119,8 @@ class Session:
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
         try:
             self._recorder = Recorder(self.symbolizer, callers, self.config.trace, {
-                **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host"},
+                **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host",
+                "listed": listed(scenario.rules)},
                 self.config.echo_console)
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
@@ -167,6 +169,25 @@ class Session:
         self.points.add(planned.armed)
         self.planned.insert(-1, planned)
         return planned
+
+    def add_next(self, function: Optional[str]) -> List[Site]:
+        """Breakpoints where the boot may go on from what has run so far, or on the way to a function alone.
+
+        Raises UserError where there is nothing to break on that has no breakpoint yet.
+        """
+        if self.config.trace is None:
+            raise UserError("this session writes no trace, which says what has run: run it with --trace")
+        sites = [site for site in next_sites(self.planner.probe, self.config.trace, function)
+                 if site.address not in self.points.by_address]
+        if not sites:
+            raise UserError("all places that cprobe would break on next have their breakpoints")
+        rule = Rule(Functions(function) if function else Functions(), optional=True,
+                    name=f"on the way to {function}" if function else "next")
+        planned = Planned(rule, rule.name, [arm(rule, site, self.planner.variable) for site in sites])
+        self.points.add(planned.armed)
+        self.planned.insert(-1, planned)
+        self.recorder.event("milestone", None, text=f"{len(sites)} breakpoints: {rule.name}")
+        return sites
 
     def _watchpoint(self, site: Site) -> Watchpoint:
         return Watchpoint(site, self._on_hit, value_in_memory(site, self._info, self._identified))

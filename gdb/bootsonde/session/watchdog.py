@@ -15,15 +15,11 @@ from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 import gdb
 
-from bootsonde.model.console import ConsoleLog, first_with
-from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice
+from bootsonde.model.ending import Ending
+from bootsonde.model.outcome import Outcome, Verdict
 
 #: How often the console is read while the guest runs, and how often an unheeded interrupt is repeated; seconds.
 POLL_S, REPEAT_S = 0.005, 0.25
-#: After a panic the guest may go on talking, and leave by itself, as long as its console grows, within limits.
-PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
-#: Characters of a panic's line that a verdict repeats.
-REASON_LIMIT = 200
 
 
 class Watchdog:
@@ -35,74 +31,46 @@ class Watchdog:
     def __init__(self, console: Optional[str], until: Sequence[str], deadline: Optional[float],
                  clock: Callable[[], int], parent: Optional[int] = None) -> None:
         """deadline: time.monotonic() at which the run has timed out. parent: the process without which it is vain."""
-        self._log = ConsoleLog(console) if console else None
-        self._until = list(until)
-        self._deadline = deadline
+        self._ending = Ending(console, until, deadline, "--timeout S gives it longer; the last hits and the vCPUs' "
+                              "places show where it hangs")
         self._clock = clock
         self._parent = parent
         self._lock = threading.Lock()
         self._lines: List[Tuple[int, str]] = []
-        self._panic: Optional[Verdict] = None
-        self._panic_line = ""
-        self._panic_at = self._grown_at = 0.0
         self._running = threading.Event()
         self._ended = threading.Event()
         self._posted = False
         self._mask: Iterable[int] = ()
         self.interrupted = False
-        self.verdict: Optional[Verdict] = None
-        self._tail: List[str] = []
         self._thread = threading.Thread(target=self._watch, name="bootsonde-watchdog", daemon=True)
         self._thread.start()
+
+    @property
+    def verdict(self) -> Optional[Verdict]:
+        """What ended the run, once something has."""
+        return self._ending.verdict
 
     def panicked(self, reason: str, message: str) -> None:
         """The guest has called its panic function: give it time to say why, then end the run."""
         with self._lock:
-            self._note_panic(reason, message)
-
-    def _note_panic(self, reason: str, message: str) -> None:
-        if self._panic is None:
-            self._panic = Verdict(Outcome.FAILED, reason, panic_advice(message))
-            self._panic_at = self._grown_at = time.monotonic()
+            self._ending.panicked(reason, message, time.monotonic())
 
     def poll(self) -> Optional[Verdict]:
         """Read the console and look at the clock. The verdict, once there is one, stays."""
         with self._lock:
             now = time.monotonic()
-            if self._log is not None:
-                self._read_console(self._log, now)
-            if self.verdict is None and self._panic is not None:
-                if now - self._grown_at > PANIC_QUIET_S or now - self._panic_at > PANIC_LIMIT_S:
-                    self.verdict = self._panic
+            lines = self._ending.look(now)
+            t = self._clock()
+            self._lines += [(t, line) for line in lines]
             if self.verdict is None and self._parent is not None and os.getppid() != self._parent:
-                self.verdict = Verdict(Outcome.LOST, "the bootsonde that started this run has gone")
-            if self.verdict is None and self._deadline is not None and now >= self._deadline:
-                self.verdict = Verdict(Outcome.TIMEOUT, "the deadline has passed", "--timeout S gives it longer; the "
-                                       "last hits and the vCPUs' places show where it hangs")
+                self._ending.verdict = Verdict(Outcome.LOST, "the bootsonde that started this run has gone")
+            self._ending.judge_time(now)
             return self.verdict
-
-    def _read_console(self, log: ConsoleLog, now: float) -> None:
-        before = log.partial
-        lines = log.read()
-        if lines or log.partial != before:
-            self._grown_at = now
-        t = self._clock()
-        self._lines += [(t, line) for line in lines]
-        self._tail = (self._tail + lines)[-20:]
-        for line in [*lines, log.partial]:
-            if self.verdict is not None:
-                return
-            text = first_with(self._until, line)
-            if text is not None:
-                self.verdict = Verdict(Outcome.PASSED, f'the console shows "{text}"')
-            elif PANIC.search(line):
-                self._panic_line = self._panic_line or line
-                self._note_panic(f"the guest panicked: {line.strip()[:REASON_LIMIT]}", line)
 
     @property
     def overdue(self) -> bool:
         """Whether the run is to end, by what is known without looking at the console."""
-        return self.verdict is not None or (self._deadline is not None and time.monotonic() >= self._deadline)
+        return self.verdict is not None or self._ending.is_overdue(time.monotonic())
 
     def take_lines(self) -> List[Tuple[int, str]]:
         """The console lines since the last call, each with its time."""
@@ -113,16 +81,16 @@ class Watchdog:
     @property
     def began_late(self) -> bool:
         """Whether the guest had run already when this run began."""
-        return self._log is not None and self._log.began_late
+        return self._ending.began_late
 
     def partial(self) -> str:
         """What stands on the console after the last newline, such as a prompt."""
-        return self._log.partial if self._log is not None else ""
+        return self._ending.partial
 
     def text(self) -> str:
         """The console's end, and the line of a panic however far above it stands."""
         with self._lock:
-            return "\n".join([self._panic_line, *self._tail, self.partial()])
+            return self._ending.text()
 
     def set_running(self, running: bool) -> None:
         """Tell whether the guest runs; only then is it interrupted, and SIGINT held back from this thread."""

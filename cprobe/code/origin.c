@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "code/trace.h"
+#include "code/origin.h"
 
 /* How many instructions a walk back may pass. */
 #define MAX_STEPS 256
@@ -28,7 +28,7 @@ static bool writes(const ZydisDecodedOperand *op)
 	return op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
 }
 
-static void need_register(const struct cp_code *code, struct cp_trace_need *need, ZydisRegister reg)
+static void need_register(const struct cp_code *code, struct cp_origin_need *need, ZydisRegister reg)
 {
 	reg = cp_widest(code, reg);
 	if (is_general(reg) && !need->registers[reg]) {
@@ -38,7 +38,7 @@ static void need_register(const struct cp_code *code, struct cp_trace_need *need
 }
 
 /* What an address is made of. False: of constants, or of a place on the stack. */
-static bool need_address(const struct cp_code *code, struct cp_trace_need *need, const ZydisDecodedOperand *op)
+static bool need_address(const struct cp_code *code, struct cp_origin_need *need, const ZydisDecodedOperand *op)
 {
 	size_t before = need->register_count;
 
@@ -48,15 +48,15 @@ static bool need_address(const struct cp_code *code, struct cp_trace_need *need,
 	return need->register_count != before;
 }
 
-static void drop_register(struct cp_trace_need *need, ZydisRegister reg)
+static void drop_register(struct cp_origin_need *need, ZydisRegister reg)
 {
 	need->register_count -= need->registers[reg];
 	need->registers[reg] = false;
 }
 
-static bool anything_needed(const struct cp_trace_need *need)
+static bool anything_needed(const struct cp_origin_need *need)
 {
-	for (size_t i = 0; i < CP_TRACE_SLOTS; i++) {
+	for (size_t i = 0; i < CP_ORIGIN_SLOTS; i++) {
 		if (need->slots[i].base != ZYDIS_REGISTER_NONE)
 			return true;
 	}
@@ -64,15 +64,15 @@ static bool anything_needed(const struct cp_trace_need *need)
 }
 
 /* The value came from where this walk cannot follow. */
-static void lose_slot(struct cp_trace_need *need, struct cp_trace_place *slot)
+static void lose_slot(struct cp_origin_need *need, struct cp_origin_place *slot)
 {
 	slot->base = ZYDIS_REGISTER_NONE;
 	need->loaded = true;
 }
 
-static void need_slot(struct cp_trace_need *need, const struct cp_trace_place *place)
+static void need_slot(struct cp_origin_need *need, const struct cp_origin_place *place)
 {
-	for (size_t i = 0; i < CP_TRACE_SLOTS; i++) {
+	for (size_t i = 0; i < CP_ORIGIN_SLOTS; i++) {
 		if (need->slots[i].base == ZYDIS_REGISTER_NONE) {
 			need->slots[i] = *place;
 			return;
@@ -97,7 +97,7 @@ static bool is_address(const ZydisDecodedInstruction *insn, const ZydisDecodedOp
 }
 
 /* A memory operand of a register and an offset only, in the flat address space. */
-static bool is_place(const struct cp_code *code, const ZydisDecodedOperand *op, struct cp_trace_place *ret)
+static bool is_place(const struct cp_code *code, const ZydisDecodedOperand *op, struct cp_origin_place *ret)
 {
 	if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
 		op->mem.index != ZYDIS_REGISTER_NONE || op->mem.segment == ZYDIS_REGISTER_GS ||
@@ -117,7 +117,7 @@ static bool is_fixed(const ZydisDecodedInstruction *insn, const ZydisDecodedOper
 }
 
 /* The check reads at a fixed address: which variable is it? */
-static void name_variable(const struct cp_trace *t, uint64_t address, unsigned int size, struct cp_check *check)
+static void name_variable(const struct cp_origin *t, uint64_t address, unsigned int size, struct cp_check *check)
 {
 	const struct cp_symbol *symbol;
 	uint64_t unused;
@@ -132,13 +132,21 @@ static void name_variable(const struct cp_trace *t, uint64_t address, unsigned i
 }
 
 /* The check reads memory: the first place that it reads is its variable. */
-static void take_load(const struct cp_trace *t, const struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
-	const ZydisDecodedOperand *op, struct cp_trace_need *need, struct cp_check *check)
+static void take_load(const struct cp_origin *t, const struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *op, struct cp_origin_need *need, struct cp_check *check)
 {
-	struct cp_trace_place place;
+	struct cp_origin_place place;
 	ZyanU64 address;
 
 	need->loaded = true;
+	if (!check->source) {
+		check->source = CP_SOURCE_MEMORY;
+		check->source_at = at->address;
+		if (is_place(t->code, op, &place)) {
+			check->source_register = place.base;
+			check->source_offset = place.offset;
+		}
+	}
 	if (check->variable_size)
 		return;
 	if (is_fixed(insn, op, at->address, &address)) {
@@ -151,7 +159,7 @@ static void take_load(const struct cp_trace *t, const struct cp_flow_insn *at, c
 }
 
 /* Is the slot's address, or that of what it is part of, taken anywhere in the function? Then a call may change it. */
-static bool slot_escapes(const struct cp_trace *t, const struct cp_trace_place *slot)
+static bool slot_escapes(const struct cp_origin *t, const struct cp_origin_place *slot)
 {
 	for (size_t i = 0; i < t->flow->insn_count; i++) {
 		const struct cp_flow_insn *at = &t->flow->insns[i];
@@ -167,7 +175,7 @@ static bool slot_escapes(const struct cp_trace *t, const struct cp_trace_place *
 }
 
 /* Does the called function leave the register alone? Compilers that know it keep values there over the call. */
-static bool call_keeps(const struct cp_trace *t, uint64_t function, ZydisRegister reg)
+static bool call_keeps(const struct cp_origin *t, uint64_t function, ZydisRegister reg)
 {
 	const struct cp_symbol *symbol = cp_symbols_at(&t->program->symbols, function, true);
 	uint64_t size = symbol && symbol->address == function ? symbol->size : 0, address = function;
@@ -194,8 +202,18 @@ static bool call_keeps(const struct cp_trace *t, uint64_t function, ZydisRegiste
 	return false;
 }
 
+static void take_call(const struct cp_flow_insn *at, enum cp_check_source source, struct cp_check *check)
+{
+	if (check->source)
+		return;
+	check->source = source;
+	check->source_at = at->address;
+	check->source_target = at->target;
+}
+
 /* What is needed after a call and not kept over it came from there: values are returned in rax and rdx. */
-static void pass_call(const struct cp_trace *t, const struct cp_flow_insn *at, struct cp_trace_need *need)
+static void pass_call(const struct cp_origin *t, const struct cp_flow_insn *at, struct cp_origin_need *need,
+	struct cp_check *check)
 {
 	static const ZydisRegister returned[] = { ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_RDX, ZYDIS_REGISTER_EAX,
 		ZYDIS_REGISTER_EDX };
@@ -208,21 +226,25 @@ static void pass_call(const struct cp_trace *t, const struct cp_flow_insn *at, s
 		if ((!need->registers[returned[i]] && !pointer) || call_keeps(t, at->target, returned[i]))
 			continue;
 		need->loaded |= need->registers[returned[i]];
+		if (need->registers[returned[i]])
+			take_call(at, CP_SOURCE_RETURNED, check);
 		drop_register(need, returned[i]);
 		if (pointer)
 			need->pointer.base = ZYDIS_REGISTER_NONE;
 	}
-	for (size_t i = 0; i < CP_TRACE_SLOTS; i++) {
-		if (need->slots[i].base != ZYDIS_REGISTER_NONE && slot_escapes(t, &need->slots[i]))
-			lose_slot(need, &need->slots[i]);
+	for (size_t i = 0; i < CP_ORIGIN_SLOTS; i++) {
+		if (need->slots[i].base == ZYDIS_REGISTER_NONE || !slot_escapes(t, &need->slots[i]))
+			continue;
+		lose_slot(need, &need->slots[i]);
+		take_call(at, CP_SOURCE_STORED, check);
 	}
 }
 
 /* `mov rax, ADDRESS` or `lea rax, [ADDRESS]` ahead of `cmp [rax + OFFSET], ...`: the variable at a fixed address. */
-static void feed_pointer(const struct cp_trace *t, const struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
-	const ZydisDecodedOperand *operands, struct cp_trace_need *need, struct cp_check *check)
+static void feed_pointer(const struct cp_origin *t, const struct cp_flow_insn *at, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands, struct cp_origin_need *need, struct cp_check *check)
 {
-	struct cp_trace_place place = need->pointer;
+	struct cp_origin_place place = need->pointer;
 	ZyanU64 address;
 
 	if (place.base == ZYDIS_REGISTER_NONE || !cp_writes_register(t->code, insn, operands, place.base))
@@ -234,13 +256,13 @@ static void feed_pointer(const struct cp_trace *t, const struct cp_flow_insn *at
 	} else if (insn->mnemonic == ZYDIS_MNEMONIC_LEA && is_fixed(insn, &operands[1], at->address, &address)) {
 		name_variable(t, address + (uint64_t)place.offset, need->pointer_size, check);
 	} else if (insn->mnemonic == ZYDIS_MNEMONIC_MOV && operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
-		need->pointer = (struct cp_trace_place){ cp_widest(t->code, operands[1].reg.value), place.offset };
+		need->pointer = (struct cp_origin_place){ cp_widest(t->code, operands[1].reg.value), place.offset };
 	}
 }
 
 /* Takes from *need what the instruction makes. False: nothing. */
-static bool satisfy(const struct cp_trace *t, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands,
-	struct cp_trace_need *need)
+static bool satisfy(const struct cp_origin *t, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands,
+	struct cp_origin_need *need)
 {
 	bool feeds = false;
 
@@ -251,12 +273,12 @@ static bool satisfy(const struct cp_trace *t, const ZydisDecodedInstruction *ins
 	}
 	for (int i = 0; i < insn->operand_count; i++) {
 		const ZydisDecodedOperand *op = &operands[i];
-		struct cp_trace_place place;
+		struct cp_origin_place place;
 		ZydisRegister reg;
 
 		if (!writes(op))
 			continue;
-		for (size_t n = 0; n < CP_TRACE_SLOTS && is_place(t->code, op, &place); n++) {
+		for (size_t n = 0; n < CP_ORIGIN_SLOTS && is_place(t->code, op, &place); n++) {
 			if (place.base == need->slots[n].base && place.offset == need->slots[n].offset) {
 				feeds = true;
 				need->slots[n].base = ZYDIS_REGISTER_NONE;
@@ -267,7 +289,7 @@ static bool satisfy(const struct cp_trace *t, const ZydisDecodedInstruction *ins
 			feeds = true;
 			drop_register(need, reg);
 		}
-		for (size_t n = 0; n < CP_TRACE_SLOTS; n++) {
+		for (size_t n = 0; n < CP_ORIGIN_SLOTS; n++) {
 			if (reg != ZYDIS_REGISTER_NONE && reg == need->slots[n].base)
 				lose_slot(need, &need->slots[n]);	/* the stack pointer moves */
 		}
@@ -275,30 +297,56 @@ static bool satisfy(const struct cp_trace *t, const ZydisDecodedInstruction *ins
 	return feeds;
 }
 
+static bool cpu_answers(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_CPUID || mnemonic == ZYDIS_MNEMONIC_RDMSR || mnemonic == ZYDIS_MNEMONIC_RDTSC ||
+		mnemonic == ZYDIS_MNEMONIC_RDTSCP || mnemonic == ZYDIS_MNEMONIC_IN || mnemonic == ZYDIS_MNEMONIC_RDPMC ||
+		mnemonic == ZYDIS_MNEMONIC_XGETBV || mnemonic == ZYDIS_MNEMONIC_RDRAND || mnemonic == ZYDIS_MNEMONIC_RDSEED;
+}
+
+/* A register that is needed and that the instruction writes. */
+static ZydisRegister made_register(const struct cp_origin *t, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands, const struct cp_origin_need *need)
+{
+	for (int i = 0; i < insn->operand_count; i++) {
+		if (writes(&operands[i]) && operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+			need->registers[cp_widest(t->code, operands[i].reg.value)])
+			return cp_widest(t->code, operands[i].reg.value);
+	}
+	return ZYDIS_REGISTER_NONE;
+}
+
 /* Does the instruction make something that is needed? Then need what it is made of; the check moves back to it. */
-static void feed(const struct cp_trace *t, const struct cp_flow_insn *at, struct cp_trace_need *need,
+static void feed(const struct cp_origin *t, const struct cp_flow_insn *at, struct cp_origin_need *need,
 	struct cp_check *check)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	bool constant = true;
+	ZydisRegister made;
 
 	if (!cp_decode(t->code, at->part, at->address, &insn, operands))
 		return;
 	if (at->kind == CP_FLOW_CALL) {
-		pass_call(t, at, need);
+		pass_call(t, at, need, check);
 		return;
 	}
 	feed_pointer(t, at, &insn, operands, need, check);
+	made = made_register(t, &insn, operands, need);
 	if (!satisfy(t, &insn, operands, need))
 		return;
+	if (cpu_answers(insn.mnemonic) && !check->source) {
+		check->source = CP_SOURCE_CPU;
+		check->source_at = at->address;
+		check->source_register = made;
+	}
 	if (insn.cpu_flags && insn.cpu_flags->tested) {
 		need->flags = insn.cpu_flags->tested;	/* setcc, adc, cmov */
 		constant = false;
 	}
 	for (int i = 0; i < insn.operand_count; i++) {
 		const ZydisDecodedOperand *op = &operands[i];
-		struct cp_trace_place place;
+		struct cp_origin_place place;
 
 		if (insn.mnemonic == ZYDIS_MNEMONIC_LEA && i == 1)
 			constant = !need_address(t->code, need, op);
@@ -324,11 +372,11 @@ static void feed(const struct cp_trace *t, const struct cp_flow_insn *at, struct
 		check->address = at->address;
 }
 
-struct cp_trace_need cp_trace_branch(const struct cp_trace *trace, size_t branch)
+struct cp_origin_need cp_origin_branch(const struct cp_origin *trace, size_t branch)
 {
 	const struct cp_flow_insn *at = &trace->flow->insns[branch];
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	struct cp_trace_need need = { .flags = 0 };
+	struct cp_origin_need need = { .flags = 0 };
 	ZydisDecodedInstruction insn;
 
 	if (!cp_decode(trace->code, at->part, at->address, &insn, operands))
@@ -348,7 +396,7 @@ struct cp_trace_need cp_trace_branch(const struct cp_trace *trace, size_t branch
 	return need;
 }
 
-enum cp_trace_end cp_trace_back(const struct cp_trace *trace, size_t from, struct cp_trace_need *need,
+enum cp_origin_end cp_origin_back(const struct cp_origin *trace, size_t from, struct cp_origin_need *need,
 	struct cp_check *check, size_t *join)
 {
 	const struct cp_flow *flow = trace->flow;
@@ -359,25 +407,31 @@ enum cp_trace_end cp_trace_back(const struct cp_trace *trace, size_t from, struc
 		bool needed = anything_needed(need);
 
 		if (!needed && need->pointer.base == ZYDIS_REGISTER_NONE)
-			return need->loaded ? CP_TRACE_VALUE : CP_TRACE_CONSTANT;
+			return need->loaded ? CP_ORIGIN_VALUE : CP_ORIGIN_CONSTANT;
 		if (i > block->first) {
 			i--;
 		} else if (block->predecessor_count == 1) {
 			i = flow->blocks[flow->predecessors[block->first_predecessor]].last;
 		} else {
 			*join = flow->insns[i].block;
-			return needed && block->predecessor_count ? CP_TRACE_JOIN : CP_TRACE_VALUE;	/* an argument */
+			for (ZydisRegister r = 0; r <= ZYDIS_REGISTER_MAX_VALUE && !block->predecessor_count && !check->source; r++) {
+				if (need->registers[r]) {
+					check->source = CP_SOURCE_ARGUMENT;
+					check->source_register = r;
+				}
+			}
+			return needed && block->predecessor_count ? CP_ORIGIN_JOIN : CP_ORIGIN_VALUE;	/* an argument */
 		}
 		feed(trace, &flow->insns[i], need, check);
 	}
-	return CP_TRACE_LOST;
+	return CP_ORIGIN_LOST;
 }
 
-enum cp_trace_end cp_trace_block(const struct cp_trace *trace, size_t block, struct cp_trace_need *need,
+enum cp_origin_end cp_origin_block(const struct cp_origin *trace, size_t block, struct cp_origin_need *need,
 	struct cp_check *check, size_t *join)
 {
 	size_t last = trace->flow->blocks[block].last;
 
 	feed(trace, &trace->flow->insns[last], need, check);
-	return cp_trace_back(trace, last, need, check, join);
+	return cp_origin_back(trace, last, need, check, join);
 }

@@ -1,0 +1,94 @@
+"""The command line's options that every verb that boots takes, and the kernel that they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from bootsonde import places
+from bootsonde.host.request import BootRequest
+from bootsonde.model.config import read_conf
+from bootsonde.model.errors import UserError
+
+#: The launcher's options that are passed on; those with a value, and those without.
+_LAUNCHER = ("append", "memory", "smp", "cpu", "machine", "accel", "net", "icount", "rr", "initrd")
+_LAUNCHER_FLAGS = ("write",)
+#: What --deterministic means where --icount does not say it; the launcher fixes seed and clock with it.
+_ICOUNT = "shift=3,sleep=off"
+
+
+def add_boot_options(parser: argparse.ArgumentParser) -> None:
+    """The guest's options."""
+    group = parser.add_argument_group("the guest (launch/microvm_debug.sh --help says more)")
+    group.add_argument("--kernel", metavar="K", help="what to boot; else $BOOTSONDE_KERNEL, else ./bootsonde.conf, "
+                                                     "else the reference guest")
+    group.add_argument("--symbols", metavar="S", help="the ELF to look names up in, if it is not K")
+    group.add_argument("--disk", metavar="D")
+    for name in _LAUNCHER:
+        group.add_argument(f"--{name}", metavar=name.upper())
+    group.add_argument("--plugin", metavar="FILE,ARGS", action="append", default=[], help="a TCG plugin; repeatable")
+    group.add_argument("--console", metavar="FILE", help="where the console is logged; with --attach: where it is")
+    for name in _LAUNCHER_FLAGS:
+        group.add_argument(f"--{name}", action="store_true")
+
+
+def pairs(option: str, words: Sequence[str]) -> Dict[str, str]:
+    """NAME=VALUE words. Raises UserError."""
+    found = dict(word.split("=", 1) for word in words if "=" in word)
+    if len(found) != len(words):
+        raise UserError(f"{option} takes {'FROM=TO' if option == '--source' else 'NAME=VALUE'}, each once")
+    return found
+
+
+def keep_older(path: str) -> str:
+    """A default output file's path; an older file there is kept as .old. Raises UserError."""
+    try:
+        if os.path.exists(path):
+            os.replace(path, path + ".old")
+    except OSError as error:
+        raise UserError(f"the older {path} cannot be kept ({error}): name another place on the command line") from None
+    return path
+
+
+def boot_request(words: argparse.Namespace, qemu_args: List[str], conf: Mapping[str, str],
+                 attached: Optional[str] = None) -> BootRequest:
+    """What is to boot, announced if nobody named it.
+
+    conf: ./bootsonde.conf. attached: the kernel of a guest that runs already. Raises UserError.
+    """
+    kernel = words.kernel or attached
+    if kernel is None:
+        kernel, origin = places.default_kernel()
+        print(f"bootsonde: kernel {kernel} ({origin})", flush=True)
+    if not os.path.isfile(kernel):
+        raise UserError(f"{kernel}: no such kernel")
+    options: List[str] = []
+    if getattr(words, "deterministic", False) and words.icount is None:
+        options += ["--icount", _ICOUNT]
+    for name in _LAUNCHER:
+        value = getattr(words, name)
+        value = conf.get(name) if value is None else value
+        if value is not None:
+            options += [f"--{name}", value]
+    options += [word for plugin in words.plugin for word in ("--plugin", plugin)]
+    options += [f"--{name}" for name in _LAUNCHER_FLAGS if getattr(words, name)]
+    return BootRequest(os.path.abspath(kernel), os.path.abspath(words.symbols or conf.get("symbols") or kernel),
+                       words.disk or conf.get("disk"), options, qemu_args,
+                       os.path.abspath(words.console) if words.console else None)
+
+
+def is_kvm(words: argparse.Namespace, conf: Mapping[str, str]) -> bool:
+    """Whether KVM is asked for."""
+    return bool((words.accel or conf.get("accel")) == "kvm")
+
+
+def check_timeout(seconds: float) -> None:
+    """Raises UserError."""
+    if seconds <= 0:
+        raise UserError("--timeout wants a positive number of seconds")
+
+
+def conf_of_folder() -> Dict[str, str]:
+    """./bootsonde.conf."""
+    return read_conf("bootsonde.conf")

@@ -1,0 +1,257 @@
+"""`bootsonde trace`: boot a kernel with the TCG plugin and record which functions it enters, without GDB."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional
+
+from bootsonde import places
+from bootsonde.host.guest import Guest, LaunchError
+from bootsonde.host.identity import kernel_identity
+from bootsonde.host.progress import Progress
+from bootsonde.host.report import file_text, report
+from bootsonde.host.request import RunRequest, TraceRequest
+from bootsonde.host.run import session
+from bootsonde.host.vcpus import vcpu_places
+from bootsonde.model.blockwriter import put_in, shifted
+from bootsonde.model.ending import Ending
+from bootsonde.model.errors import UserError
+from bootsonde.model.outcome import Outcome, Verdict, guest_exit
+from bootsonde.model.trace import read_trace
+from bootsonde.probe import Probe
+
+#: How often console, plugin and QEMU are looked at; seconds.
+_POLL_S = 0.01
+#: How long QEMU may take to end: the plugin writes down what it still has; seconds.
+_END_S = 30.0
+#: What every message of the plugin's begins with.
+_PLUGIN_SAYS = "bootsonde-tcg: "
+
+
+@dataclass
+class Status:
+    """What the plugin says of itself, ten times a second. state: running, stopped, failed or ended."""
+
+    events: int = 0
+    t: int = 0
+    function: str = ""
+    state: str = "running"
+    reason: str = ""
+
+    @classmethod
+    def read(cls, path: str) -> Status:
+        """The plugin's status file; before it is written, nothing has happened."""
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                values = json.load(file)
+            return cls(**{name: values[name] for name in ("events", "t", "function", "state", "reason")})
+        except (OSError, ValueError, KeyError):
+            return cls()
+
+
+def _value(text: str) -> str:
+    """In an option of QEMU's a comma ends a value, and two are one."""
+    return text.replace(",", ",,")
+
+
+class _Recording:
+    """The plugin's side of one guest: its arguments, and its files in the guest's folder."""
+
+    def __init__(self, request: TraceRequest, probe: Probe) -> None:
+        self._request = request
+        self._plugin = places.tcg_plugin()
+        self._stop_at = self._address(request.stop_at, probe) if request.stop_at is not None else None
+
+    @staticmethod
+    def _address(place: str, probe: Probe) -> int:
+        try:
+            return int(place, 16) if place.startswith("0x") else _entry(place, probe)
+        except ValueError:
+            raise UserError(f"--stop-at {place}: give a function's name or 0xADDRESS") from None
+
+    def status(self, guest: Guest) -> Status:
+        """How far it is."""
+        return Status.read(os.path.join(guest.folder, "status"))
+
+    def options(self, guest: Guest) -> List[str]:
+        """The launcher's words for it."""
+        request = self._request
+        words = [f"out={_value(request.output)}", f"status={_value(os.path.join(guest.folder, 'status'))}",
+                 f"header={_value(os.path.join(guest.folder, 'header'))}",
+                 f"kernel={_value(request.boot.symbols)}"]
+        words += [f"in-file={_value(glob)}" for glob in request.files]
+        words += [f"func={_value(glob)}" for glob in request.functions]
+        words += ["inlined=exclude"] if not request.files and not request.functions else []
+        if not request.coverage:
+            words.append(f"console={_value(guest.console)}")
+        if not request.coverage and request.scenario is None:
+            words += [f"until={_value(text)}" for text in request.until]
+        words += ["mode=counts"] if request.coverage else []
+        words += ["args=yes"] if request.arguments else []
+        words += [f"mem={_value(place)}" for place in request.memory]
+        words += [f"limit={request.limit}"] if request.limit is not None else []
+        words += [f"stop-at={self._stop_at:#x}"] if self._stop_at is not None else []
+        return ["--plugin", ",".join([_value(self._plugin), *words])]
+
+    def write_header(self, guest: Guest) -> None:
+        """What the trace's header says of kernel and QEMU. Names of one run only are left out: boots alike have one
+        header."""
+        request = self._request
+        names = {guest.folder: "{run}", guest.name: "{name}", request.output: "{trace}"}
+        arguments = guest.arguments()
+        for name, stands_for in names.items():
+            arguments = [word.replace(name, stands_for) for word in arguments]
+        header: Dict[str, Any] = {"kernel": kernel_identity(places.cprobe(), request.boot.kernel),
+                                  "qemu": {"version": _qemu_version(arguments[0]), "arguments": arguments}}
+        with open(os.path.join(guest.folder, "header"), "w", encoding="utf-8") as file:
+            json.dump(header, file)
+
+
+def _entry(name: str, probe: Probe) -> int:
+    records = [record for record in probe.ask("symbol", name).records if record["kind"] == "function"]
+    if not records:
+        raise UserError(f"--stop-at {name}: this kernel has no such function; cprobe symbol KERNEL '*{name[:8]}*' "
+                        "shows what it has")
+    if len(records) > 1:
+        places_of_it = ", ".join(record["address"] for record in records)
+        raise UserError(f"--stop-at {name}: this kernel has several, at {places_of_it}: give one of the addresses")
+    return int(records[0]["address"], 16)
+
+
+def _qemu_version(qemu: str) -> Optional[str]:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        shown = subprocess.run([qemu, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               errors="replace", stderr=subprocess.DEVNULL, timeout=10, check=False).stdout.split()
+        return shown[shown.index("version") + 1] if "version" in shown[:-1] else None
+    return None
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[List[int]]:
+    """Ctrl-C is noted, and ends the recording as any other end does."""
+    noted: List[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _watch(request: TraceRequest, guest: Guest, recording: _Recording, ending: Ending, progress: Progress) -> Verdict:
+    """Wait for the end, whoever brings it."""
+    with _interrupts() as interrupted:
+        while True:
+            gone = guest.poll() is not None
+            lines = ending.look(time.monotonic())
+            if request.echo_console:
+                progress.lines(lines)
+            status = recording.status(guest)
+            if ending.verdict is not None:
+                return ending.verdict
+            if status.state == "failed":
+                return Verdict(Outcome.LOST, status.reason)
+            if status.state == "stopped":
+                return Verdict(Outcome.PASSED, status.reason)
+            if gone:
+                if guest.status == 1 and guest.shutdown is None and _PLUGIN_SAYS in guest.log_text():
+                    raise LaunchError(1, guest.log_text())  # QEMU opens its monitor before it loads the plugin.
+                return guest_exit(guest.status, file_text(guest.console), guest.shutdown)
+            if interrupted:
+                return Verdict(Outcome.INTERRUPTED, "interrupted")
+            ending.judge_time(time.monotonic())
+            progress.show(status.events, status.function)
+            time.sleep(_POLL_S)
+
+
+def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: Probe) -> Verdict:
+    ending = Ending(guest.console, request.until, time.monotonic() + request.timeout_s,
+                    "--timeout S gives it longer; cprobe tree shows the last calls")
+    assert guest.qmp is not None
+    with Progress(sys.stderr) as progress:
+        guest.qmp.execute("cont")
+        verdict = _watch(request, guest, recording, ending, progress)
+    if verdict.outcome is Outcome.TIMEOUT:
+        verdict.vcpus = vcpu_places(guest.qmp, probe)
+    guest.end()
+    return _told(request, guest, recording.status(guest), verdict, {"qemu": guest.log_text()})
+
+
+def _told(request: TraceRequest, guest: Guest, status: Status, verdict: Verdict, logs: Dict[str, str]) -> Verdict:
+    """Say how it ended. A trace that is not whole is not passed off as one, whatever the guest did."""
+    if status.state == "failed":
+        verdict = Verdict(Outcome.LOST, status.reason,
+                          "what is there can be read; free some space, or name another place with -o")
+    report(verdict, guest.console, request.output, logs)
+    print(_result(request, status), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
+    return verdict
+
+
+def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording) -> Verdict:
+    """The same, while GDB runs a scenario: what it saw and did is put into the plugin's trace."""
+    assert request.scenario is not None
+    path = os.path.join(guest.folder, "gdb.jsonl")
+    ended = session(RunRequest(request.boot, request.scenario, trace=path, until=request.until,
+                               settings=request.settings, timeout_s=request.timeout_s,
+                               echo_console=request.echo_console), guest, guest.folder, None)
+    guest.end()
+    with contextlib.suppress(FileNotFoundError):  # A session that never began left none.
+        _put_together(request.output, path)
+    return _told(request, guest, recording.status(guest), ended.verdict, ended.logs)
+
+
+def _put_together(output: str, path: str) -> None:
+    with open(path, encoding="utf-8") as file:
+        gdbs = read_trace(file, path)
+    started = (gdbs.end or {}).get("started")
+    with open(output, "r+b") as stream:
+        plugins = json.loads(stream.readline()).get("started")
+        later = started - plugins if started is not None and plugins is not None else 0
+        # The plugin has the console's lines itself, at their places.
+        put_in(stream, output, shifted((event for event in gdbs.events if event["kind"] != "console"), later))
+
+
+def _result(request: TraceRequest, status: Status) -> str:
+    size = os.path.getsize(request.output) if os.path.exists(request.output) else 0
+    each = f", {size / status.events:.1f} bytes each" if status.events and not request.coverage else ""
+    what = "entries counted" if request.coverage else "events"
+    kernel, output = os.path.relpath(request.boot.symbols), os.path.relpath(request.output)
+    return (f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}\n"
+            f"  what ran: cprobe coverage {kernel} {output}; why something did not: cprobe why {kernel} FUNC {output}")
+
+
+def _explain(error: LaunchError) -> Verdict:
+    text = str(error)
+    if _PLUGIN_SAYS in text:
+        return Verdict(Outcome.USAGE, text[text.index(_PLUGIN_SAYS) + len(_PLUGIN_SAYS):].split("\n")[0])
+    if "-plugin" in text and "invalid option" in text:
+        return Verdict(Outcome.USAGE, "this QEMU was built without TCG plugins: name one that has them in $QEMU; "
+                                      "distributions' own QEMUs do")
+    return Verdict(error.outcome, f"the guest did not start: {text}")
+
+
+def trace(request: TraceRequest) -> int:
+    """Carry a request out; the exit code. Raises UserError before anything was started."""
+    if request.scenario is not None and not os.path.isfile(request.scenario):
+        raise UserError(f"{request.scenario}: no such scenario")
+    probe = Probe(places.cprobe(), request.boot.symbols)
+    recording = _Recording(request, probe)
+
+    def options(guest: Guest) -> List[str]:
+        return recording.options(guest)
+
+    try:
+        with Guest(request.boot, options, recording.write_header, _END_S) as guest:
+            if request.scenario is not None:
+                return _record_scenario(request, guest, recording).outcome.exit_code
+            return _record(request, guest, recording, probe).outcome.exit_code
+    except LaunchError as error:
+        verdict = _explain(error)
+        print(f"bootsonde: {verdict.reason}", file=sys.stderr)
+        return verdict.outcome.exit_code
