@@ -33,7 +33,7 @@ def test_events_are_merged_by_time() -> None:
          "args": [{"name": "rdi", "value": "0x7"}, {"name": "1", "value": "0xffffffffffffffff"}]},
         {"seq": 3, "t": 21, "vcpu": 1, "kind": "inject"},
         {"seq": 4, "t": 30, "vcpu": 0, "kind": "hit", "function": "caf\u00e9", "address": "0x2000", "site": "0x1005"}]
-    assert trace.end == {"t": 99, "kind": "end", "outcome": "exit"} and not trace.cut
+    assert trace.end == {"seq": 5, "t": 99, "kind": "end", "outcome": "exit"} and not trace.cut
     assert trace.of_kind("console")[0]["t"] == 12
 
 
