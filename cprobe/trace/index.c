@@ -19,17 +19,21 @@ static const uint8_t least[] = { 0, 4, 2, 2, 2, 4, 3, 3 };
 static struct cp_error *check_block(const struct cp_trace *trace, uint64_t at, const struct cp_trace_block *b)
 {
 	if (!b->kind || b->kind >= sizeof(kinds) / sizeof(*kinds))
-		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: offset 0x%" PRIx64 ": a block of kind %u, and this cprobe knows 1 to %zu: "
-			"the trace is of a later version", trace->path, at, b->kind, sizeof(kinds) / sizeof(*kinds) - 1);
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: offset 0x%" PRIx64 ": a block of kind %u, and this cprobe "
+			"knows 1 to %zu: the trace is of a later version", trace->path, at, b->kind,
+			sizeof(kinds) / sizeof(*kinds) - 1);
 	if (b->flags & ~(unsigned int)(CP_BLOCK_HAS_SITES | CP_BLOCK_HAS_VALUES))
-		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: offset 0x%" PRIx64 ": a block with flags 0x%x, and this cprobe knows 0x%x: "
-			"the trace is of a later version", trace->path, at, b->flags, CP_BLOCK_HAS_SITES | CP_BLOCK_HAS_VALUES);
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: offset 0x%" PRIx64 ": a block with flags 0x%x, and this cprobe "
+			"knows 0x%x: the trace is of a later version", trace->path, at, b->flags,
+			CP_BLOCK_HAS_SITES | CP_BLOCK_HAS_VALUES);
 	if (b->size > CP_BLOCK_MAX)
 		return cp_trace_corrupt(trace, at, "a block of 0x%x bytes, and 0x%x are the most", b->size, CP_BLOCK_MAX);
 	if (b->count > b->size / least[b->kind] || (b->size && !b->count))
-		return cp_trace_corrupt(trace, at, "%u records of kind %s cannot take %u bytes", b->count, kinds[b->kind], b->size);
+		return cp_trace_corrupt(trace, at, "%u records of kind %s cannot take %u bytes", b->count, kinds[b->kind],
+			b->size);
 	if (b->t > CP_TRACE_LAST)
-		return cp_trace_corrupt(trace, at, "the block's time 0x%" PRIx64 " is later than 0x%" PRIx64, b->t, CP_TRACE_LAST);
+		return cp_trace_corrupt(trace, at, "the block's time 0x%" PRIx64 " is later than 0x%" PRIx64, b->t,
+			CP_TRACE_LAST);
 	if (b->kind == CP_BLOCK_EVENTS && b->vcpu == CP_BLOCK_NO_VCPU)
 		return cp_trace_corrupt(trace, at, "events of no vCPU");
 	if (b->kind == CP_BLOCK_END && b->count != 1)
@@ -37,12 +41,14 @@ static struct cp_error *check_block(const struct cp_trace *trace, uint64_t at, c
 	return NULL;
 }
 
-static struct cp_error *read_block(const struct cp_trace *trace, uint64_t at, const uint8_t *p, struct cp_trace_block *ret)
+static struct cp_error *read_block(const struct cp_trace *trace, uint64_t at, const uint8_t *p,
+	struct cp_trace_block *ret)
 {
 	uint16_t zero = cp_read16(p + offsetof(struct cp_block, zero));
 
 	if (cp_read32(p) != CP_BLOCK_MAGIC)
-		return cp_trace_corrupt(trace, at, "a block begins with 0x%08x, and here is 0x%08x", CP_BLOCK_MAGIC, cp_read32(p));
+		return cp_trace_corrupt(trace, at, "a block begins with 0x%08x, and here is 0x%08x", CP_BLOCK_MAGIC,
+			cp_read32(p));
 	if (zero)
 		return cp_trace_corrupt(trace, at, "a field of the block's header is 0x%x, and must be 0", zero);
 	ret->at = at + sizeof(struct cp_block);
@@ -127,7 +133,7 @@ static bool enlarge(void *table, size_t was, size_t now, size_t element)
 /* Room for ids up to `id`. */
 static size_t limit_for(size_t limit, uint64_t id)
 {
-	limit = limit ? limit : 1024;
+	limit = limit ? limit : 64;
 	while (limit <= id)
 		limit *= 2;
 	return limit;
@@ -167,8 +173,8 @@ static struct cp_error *check_id(const struct cp_trace *trace, const struct cp_t
 static struct cp_error *twice(const struct cp_trace *trace, const struct cp_trace_block *block, const char *what,
 	uint64_t id, uint64_t before, uint64_t now)
 {
-	return cp_trace_corrupt(trace, block->at, "%s %" PRIu64 " is defined again in this block, as 0x%" PRIx64 "; it was 0x%" PRIx64,
-		what, id, now, before);
+	return cp_trace_corrupt(trace, block->at, "%s %" PRIu64 " is defined again in this block, as 0x%" PRIx64
+		"; it was 0x%" PRIx64, what, id, now, before);
 }
 
 static struct cp_error *define_functions(struct cp_trace *trace, struct cp_cursor *cursor, size_t block)
@@ -185,7 +191,8 @@ static struct cp_error *define_functions(struct cp_trace *trace, struct cp_curso
 			return error;
 		error = check_id(trace, cursor->block, "function", id);
 		if (!error && length >= CP_LONGEST_NAME)
-			error = cp_trace_corrupt(trace, cursor->block->at, "the name of function %" PRIu64 " has %zu bytes", id, length);
+			error = cp_trace_corrupt(trace, cursor->block->at, "the name of function %" PRIu64 " has %zu bytes", id,
+				length);
 		if (!error)
 			error = reach_function(trace, id);
 		if (error)
@@ -292,11 +299,11 @@ static struct cp_error *note_cut(const struct cp_trace *trace, uint64_t end)
 	if (error)
 		return error;
 	if (end < trace->size)
-		cp_trace_note(trace, "%s: cut off within its last block, of which %" PRIu64 " bytes are there: what stands before is "
-			"used: %" PRIu64 " events until %.6f s", trace->path, trace->size - end, events, (double)last / 1e9);
+		cp_trace_note(trace, "%s: cut off within its last block, of which %" PRIu64 " bytes are there: what stands "
+			"before is used: %" PRIu64 " events until %.6f s", trace->path, trace->size - end, events, (double)last / 1e9);
 	else
-		cp_trace_note(trace, "%s: cut off: it has no end record: what is there is used: %" PRIu64 " events until %.6f s",
-			trace->path, events, (double)last / 1e9);
+		cp_trace_note(trace, "%s: cut off: it has no end record: what is there is used: %" PRIu64 " events until "
+			"%.6f s", trace->path, events, (double)last / 1e9);
 	return NULL;
 }
 

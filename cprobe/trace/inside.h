@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the files of this room share: how a trace is kept. The file is read by pread(2) into buffers, not mapped: who
- * overwrites or cuts it meanwhile cannot change a block between its check and its decoding, nor end the reader by SIGBUS.
+ * overwrites or cuts it meanwhile cannot change a block between its check and its decoding, nor end the reader by
+ * SIGBUS.
  */
 #ifndef CPROBE_TRACE_INSIDE_H
 #define CPROBE_TRACE_INSIDE_H
@@ -24,8 +25,8 @@ struct cp_trace_block {
 };
 
 /*
- * What an id stands for. In tables of their own is since when: 1 + the number of the block that defines it, 0 none. These are
- * looked at for every event, and stay in the processor's cache.
+ * What an id stands for. In tables of their own is since when: 1 + the number of the block that defines it, 0 none.
+ * These are looked at for every event, and stay in the processor's cache.
  */
 struct cp_trace_function {
 	const char *name;
@@ -97,7 +98,7 @@ struct cp_hit {
 struct cp_error *cp_cursor_open(struct cp_cursor *cursor, const struct cp_trace *trace, size_t block);
 void cp_cursor_deinit(struct cp_cursor *cursor);
 
-/* The next record of a block of that kind. *more false: there is none any more, and the block was as long as it says. */
+/* The next record of a block of that kind. *more false: there is none any more, and the block ends where it says. */
 struct cp_error *cp_cursor_hit(struct cp_cursor *cursor, struct cp_hit *ret, bool *more);
 /* The next ones, up to `room`, which is quicker; one if they have values. *count 0: there is none any more. */
 struct cp_error *cp_cursor_hits(struct cp_cursor *cursor, struct cp_hit *ret, size_t room, size_t *count);
@@ -112,8 +113,11 @@ struct cp_error *cp_cursor_count(struct cp_cursor *cursor, uint64_t *function, u
 
 /* -- JSON (lines.c) -- */
 
-/* The object that a text is, whose references the caller decreases; NULL: it is none. The error is that of no memory. */
+/* The object that a text is, for the caller to json_decref(); NULL: it is none. The error is that of no memory. */
 struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret);
+
+/* Was jansson, which is not careful with it, refused memory in this thread since this was last asked? */
+bool cp_trace_json_refused(void);
 
 /* The event that an object is. What it lacks or has of another type is told as words in *fault, else that is NULL. */
 void cp_trace_event_of(json_t *object, struct cp_event *ret, const char **fault);

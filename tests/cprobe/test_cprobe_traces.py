@@ -87,8 +87,7 @@ def test_coverage_of_the_reference_guest(probe: Cprobe, guest: Path, write: Writ
 def test_files_come_as_the_boot_went(probe: Cprobe, guest: Path, write: Write) -> None:
     trace = write(blocks.boot(nm(guest.with_suffix(".full"))))
     files = list(dict.fromkeys(row["file"].rsplit("/", 1)[-1] for row in records(probe, "coverage", guest, trace)))
-    assert files[:6] == ["machdep.c", "clock.c", "tsc.c", "kern_init.c", "kvm_clock.c", "pvclock.c"] or files[:3] == [
-        "machdep.c", "clock.c", "tsc.c"]
+    assert files[:3] == ["machdep.c", "clock.c", "tsc.c"] and files.index("pvclock.c") < files.index("local_apic.c")
     text = probe.run("coverage", guest, trace).stdout
     names = {name for _, name, _ in BOOT}
     assert f"in all: {len(names)} of " in text.splitlines()[-1]
@@ -164,8 +163,8 @@ def test_a_trace_without_a_build_id_is_taken_and_said(probe: Cprobe, kernel: Pat
 @pytest.mark.parametrize("verb", ["coverage", "events", "tree", "top"])
 def test_what_is_no_trace_is_status_3(probe: Cprobe, kernel: Path, write: Write, verb: str) -> None:
     first = [] if verb == "events" else [kernel]
-    for path, said in [(write(b"nothing\n"), "no trace: "), (kernel, "no trace: "), (Path("/nonexistent"), "No such file"),
-                       (kernel.parent, "is a directory"),
+    for path, said in [(write(b"nothing\n"), "no trace: "), (kernel, "no trace: "),
+                       (Path("/nonexistent"), "No such file"), (kernel.parent, "is a directory"),
                        (write(blocks.header() + b"x" * 40), "the trace is damaged at offset")]:
         done = probe.run(verb, *first, path)
         assert done.returncode == 3 and done.stdout == "" and said in done.stderr, done.stderr
@@ -202,10 +201,11 @@ def test_blocks_become_json_lines_that_say_the_same(probe: Cprobe, kernel: Path,
     by_lines = read_trace(io.BytesIO(done.stdout), "lines")
     assert by_lines.events == by_blocks.events and len(by_lines.events) == 9
     assert by_blocks.end is not None
-    assert by_lines.end == {"seq": 9, **by_blocks.end}
+    assert by_lines.end == by_blocks.end and by_lines.end["seq"] == 9
     header = dict(by_blocks.header)
     assert header.pop("encoding") == "blocks" and header == by_lines.header
-    again = subprocess.run([probe.path, "events", write(done.stdout), "--format", "json"], capture_output=True, check=True)
+    again = subprocess.run([probe.path, "events", write(done.stdout), "--format", "json"], capture_output=True,
+                           check=True)
     assert again.stdout == done.stdout
 
 
@@ -231,7 +231,8 @@ def test_events_of_a_time_and_of_functions(probe: Cprobe, guest: Path, write: Wr
         done = probe.run("events", trace, "--format", "json", *words)
         return [json.loads(line).get("function", "-") for line in done.stdout.splitlines()[1:-1]]
 
-    assert seen("--func", "pvclock_*", "--func", "lapic_eoi") == ["pvclock_init", "pvclock_tsc_freq", "lapic_eoi", "lapic_eoi"]
+    assert seen("--func", "pvclock_*", "--func", "lapic_eoi") == ["pvclock_init", "pvclock_tsc_freq", "lapic_eoi",
+                                                                  "lapic_eoi"]
     assert seen("--from", "2700000", "--to", "3000000") == ["tsc_freq_cpuid_vm", "-", "mi_startup"]
     assert probe.run("events", trace, "--func", "nobody").returncode == 1
     assert probe.run("events", trace, "--from", "1ms").returncode == 2
@@ -294,8 +295,8 @@ def test_a_thread_that_was_switched_from_goes_on(probe: Cprobe, kernel: Path, wr
 
 
 def test_without_call_sites_the_code_says_who_called(probe: Cprobe, kernel: Path, write: Write) -> None:
-    rows = [(1, 0, "_start", ""), (2, 0, "middle", ""), (3, 0, "leaf", ""), (4, 0, "other", ""), (5, 0, "by_pointer", ""),
-            (6, 0, "never", "")]
+    names = ["_start", "middle", "leaf", "other", "by_pointer", "never"]
+    rows = [(i, 0, name, "") for i, name in enumerate(names)]
     trace = write(made(kernel, rows, blocks.end(9)))
     assert tree(probe, kernel, trace) == [(0, "_start", 1), (1, "middle", 1), (2, "leaf", 1), (1, "other", 1),
                                           (1, "by_pointer", 1), (2, "never", 1)]
@@ -316,7 +317,8 @@ def test_an_inlined_copy_is_within_the_function_around_it(probe: Cprobe, kernel:
     copy = next(row for row in probe.records("list", kernel, "--func", "copied", "--inlined", "only")
                 if row["outer"] == "never")
     symbols = nm(kernel)
-    data = (blocks.header() + blocks.functions({0: (symbols["never"], "never"), 1: (int(copy["address"], 16), "copied")})
+    data = (blocks.header()
+            + blocks.functions({0: (symbols["never"], "never"), 1: (int(copy["address"], 16), "copied")})
             + blocks.sites({0: symbols["_start"] + 2})
             + blocks.events(0, [(1, 0, 0, ()), (3, 1, None, ()), (7, 0, 0, ())]) + blocks.end(9))
     assert tree(probe, kernel, write(data)) == [(0, "_start", 0), (1, "never", 2), (2, "copied", 1)]
@@ -326,12 +328,12 @@ def test_an_inlined_copy_is_within_the_function_around_it(probe: Cprobe, kernel:
 
 def test_gaps(probe: Cprobe, kernel: Path, write: Write) -> None:
     ms = 1_000_000
-    trace = write(made(kernel, [(0, 0, "_start", ""), (150 * ms, 0, "middle", "_start"), (160 * ms, 0, "leaf", "middle")],
-                       blocks.end(250 * ms)))
+    rows = [(0, 0, "_start", ""), (150 * ms, 0, "middle", "_start"), (160 * ms, 0, "leaf", "middle")]
+    trace = write(made(kernel, rows, blocks.end(250 * ms)))
 
     def gaps(*words: str) -> list[tuple[int, int, str, Any]]:
-        return [(row["t"], row["length"], row["in"], row.get("next")) for row in records(probe, "top", kernel, trace, *words)
-                if row["kind"] == "gap"]
+        return [(row["t"], row["length"], row["in"], row.get("next"))
+                for row in records(probe, "top", kernel, trace, *words) if row["kind"] == "gap"]
 
     assert gaps() == [(0, 150 * ms, "_start", "middle")]
     assert gaps("--gap", "89") == [(0, 150 * ms, "_start", "middle"), (160 * ms, 90 * ms, "leaf", None)]
@@ -363,7 +365,8 @@ def test_deep_and_wide_traces_are_bounded(probe: Cprobe, kernel: Path, write: Wr
 
 
 @pytest.mark.parametrize("words, said", [
-    (["tree", "k"], "no TRACE given"), (["events"], "no TRACE given"), (["top", "k", "t", "u"], '"u" is one word too many'),
+    (["tree", "k"], "no TRACE given"), (["events"], "no TRACE given"),
+    (["top", "k", "t", "u"], '"u" is one word too many'),
     (["tree", "k", "t", "--format", "gdb"], "give --format text or json"),
     (["tree", "k", "t", "--depth", "x"], '--depth: "x" is no number'),
     (["top", "k", "t", "--gap", "-1"], '--gap: "-1" is no number'),

@@ -77,7 +77,8 @@ class _Records:
 
     @property
     def record(self) -> int:
-        return self.block.count - self.left
+        """The number of the one that is being read, from 0."""
+        return self.block.count - self.left - 1
 
     def more(self) -> bool:
         """Is there another record? If not, the block must end here."""

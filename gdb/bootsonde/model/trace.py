@@ -119,7 +119,15 @@ class TraceReader:
 
     def __iter__(self) -> Iterator[Dict[str, Any]]:
         """The events, once."""
-        return self.blocks.events() if self.blocks is not None else self._lines()
+        return self._lines() if self.blocks is None else self._blocks(self.blocks)
+
+    def _blocks(self, blocks: BlockReader) -> Iterator[Dict[str, Any]]:
+        seq = 0
+        for event in blocks.events():
+            yield event
+            seq += 1
+        if blocks.end is not None:
+            self.end = {"seq": seq, **blocks.end}
 
     def _lines(self) -> Iterator[Dict[str, Any]]:
         broken = 0
