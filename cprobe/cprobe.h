@@ -149,8 +149,11 @@ struct cp_record {
 	bool has_size;
 };
 
-/* How much is asked: what every format prints, or also sections, arguments and calls, which take longer. */
-enum cp_amount { CP_BRIEF, CP_FULL };
+/*
+ * How much is asked: what every format prints, or also sections, arguments and calls, which take longer; or of cp_list()
+ * names and addresses alone, for which DWARF is not read where the symbol table has the answer.
+ */
+enum cp_amount { CP_BRIEF, CP_FULL, CP_NAMES };
 
 struct cp_arena_block;
 
@@ -260,6 +263,9 @@ struct cp_info {
 };
 
 struct cp_error *cp_info(struct cp_program *program, struct cp_info *ret);
+
+/* The build-id alone, in hex, of which nothing else need be read. *ret is the caller's to free; NULL: it has none. */
+struct cp_error *cp_build_id(struct cp_program *program, char **ret);
 
 /* -- Traces ------------------------------------------------------------------------------------------------------ */
 

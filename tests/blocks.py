@@ -88,3 +88,27 @@ def objects(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def end(t: int, **more: Any) -> bytes:
     return block(END, text(json.dumps({"t": t, "kind": "end", "outcome": "exit", **more})), 1)
+
+
+#: A boot of the reference guest, as a trace might have it: (ns, function, who called it; "" nobody).
+BOOT = [(1_000_000, "hammer_time", ""), (2_000_000, "clock_init", "hammer_time"),
+        (2_500_000, "tsc_init", "hammer_time"), (2_600_000, "probe_tsc_freq", "tsc_init"),
+        (2_700_000, "tsc_freq_cpuid_vm", "probe_tsc_freq"), (3_000_000, "mi_startup", ""),
+        (3_100_000, "kvm_clock_identify", "mi_startup"), (3_400_000, "kvm_clock_attach", "mi_startup"),
+        (3_500_000, "pvclock_init", "kvm_clock_attach"), (3_600_000, "pvclock_tsc_freq", "pvclock_init"),
+        (4_000_000, "cpu_initclocks", "mi_startup"), (10_000_000, "lapic_handle_timer", ""),
+        (10_100_000, "lapic_eoi", "lapic_handle_timer"), (20_000_000, "lapic_handle_timer", ""),
+        (20_100_000, "lapic_eoi", "lapic_handle_timer"), (20_200_000, "lapic_calibrate_timer", "cpu_initclocks")]
+BOOT_END = 250_000_000
+
+
+def boot(symbols: Mapping[str, int], **more: Any) -> bytes:
+    """BOOT as a trace; symbols: addresses of functions, as nm has them. A call's site is 8 bytes into its caller."""
+    names = list(dict.fromkeys(name for _, name, _ in BOOT))
+    callers = list(dict.fromkeys(caller for _, _, caller in BOOT if caller))
+    rows = [(t, names.index(name), callers.index(caller) if caller else None, ()) for t, name, caller in BOOT]
+    more.setdefault("listed", {"all": True, "inlined": "exclude"})
+    return (header(**more) + functions({i: (symbols[name], name) for i, name in enumerate(names)})
+            + sites({i: symbols[caller] + 8 for i, caller in enumerate(callers)}) + events(0, rows[:9])
+            + console([(2_800_000, "TSC: no frequency by CPUID"), (3_650_000, "kvmclock0: 2596128000 Hz")])
+            + events(0, rows[9:]) + end(BOOT_END))

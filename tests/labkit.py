@@ -147,7 +147,7 @@ class Lab:
     def trace(self, name: str) -> Trace:
         """The trace that a run of scenario `name` left."""
         path = self.cwd / f"{name}.trace.jsonl"
-        return read_trace(io.StringIO(path.read_text()), path.name)
+        return read_trace(io.BytesIO(path.read_bytes()), path.name)
 
     def processes(self) -> dict[int, str]:
         """Living processes that descend from this test: pid and command line."""

@@ -142,8 +142,8 @@ static struct cp_error *add_called(struct cp_callers *c, uint64_t address, const
 	if (!grown)
 		return &cp_error_no_memory;
 	c->items = grown;
-	grown[c->count] = (struct cp_called){ .name = name, .address = address, .around = around };
 	*ret = (uint32_t)c->count++;
+	grown[*ret] = (struct cp_called){ .name = name, .address = address, .around = around, .canonical = *ret };
 	return NULL;
 }
 
@@ -174,6 +174,10 @@ struct cp_error *cp_called_at(struct cp_callers *c, uint64_t address, const char
 	error = add_called(c, address, name, ret);
 	if (error)
 		return error;
+	/* One with another name, or this one itself, which is not in the table yet. */
+	slot = slot_of(c, address, NULL);
+	if (*slot && c->items[*ret].around == CP_NO_CALLER)
+		c->items[*ret].canonical = *slot - 1;
 	/* The function around it may have been made meanwhile, and the table with it. */
 	if (2 * c->count >= c->slot_count && !grow_slots(c))
 		return &cp_error_no_memory;
@@ -273,7 +277,9 @@ static struct cp_error *take_targets(struct cp_callers *c, struct cp_called *cal
 
 		if (insn->kind != CP_FLOW_CALL && insn->kind != CP_FLOW_JUMP && insn->kind != CP_FLOW_BRANCH)
 			continue;
-		if (!insn->target || is_thunk(c, insn->target))
+		if (insn->target && is_thunk(c, insn->target))
+			called->has_indirect = called->has_thunk = true;
+		else if (!insn->target)
 			called->has_indirect = true;
 		else if (insn->kind == CP_FLOW_CALL || cp_flow_insn_at(flow, insn->target) == CP_FLOW_NONE)
 			called->targets[called->target_count++] = insn->target;
@@ -303,7 +309,7 @@ static struct cp_error *read_targets(struct cp_callers *c, uint32_t function)
 	return error;
 }
 
-struct cp_error *cp_calls_to(struct cp_callers *c, uint32_t function, uint64_t address, bool *direct, bool *indirect)
+struct cp_error *cp_calls_to(struct cp_callers *c, uint32_t function, uint64_t address, enum cp_way *ret)
 {
 	const struct cp_called *called;
 	struct cp_error *error = c->items[function].has_targets ? NULL : read_targets(c, function);
@@ -311,7 +317,10 @@ struct cp_error *cp_calls_to(struct cp_callers *c, uint32_t function, uint64_t a
 	if (error)
 		return error;
 	called = &c->items[function];
-	*indirect = called->has_indirect;
-	*direct = called->target_count && bsearch(&address, called->targets, called->target_count, sizeof(address), compare);
+	*ret = (c->trace_knows ? called->has_thunk : called->has_indirect) && called->address != address ? CP_WAY_POINTER :
+		CP_WAY_NONE;
+	if (!c->trace_knows && called->target_count &&
+		bsearch(&address, called->targets, called->target_count, sizeof(address), compare))
+		*ret = CP_WAY_DIRECT;
 	return NULL;
 }

@@ -13,11 +13,13 @@ struct cp_called {
 	const char *name;		/* the program's, or in the callers' arena */
 	uint64_t address;
 	uint64_t entries, self, inclusive, first;	/* ns */
-	uint32_t active;		/* frames of it on the stacks */
+	uint32_t canonical;		/* the first one met of those that share the address; itself for an inlined copy */
+	uint32_t active;		/* canonical: frames of all that share the address */
 	uint32_t around;		/* of an inlined copy: the function that it is in; else CP_NO_CALLER */
 	uint32_t target_count;
 	uint64_t *targets;		/* of direct calls and tail jumps, sorted; owned; see has_targets */
-	bool has_targets, has_indirect;	/* indirect: it also calls by pointers */
+	bool has_targets;
+	bool has_indirect, has_thunk;	/* it calls by pointers; by way of a thunk that returns there */
 };
 
 struct cp_callers {
@@ -47,8 +49,12 @@ struct cp_error *cp_called_at(struct cp_callers *callers, uint64_t address, cons
 /* The function that the event says it was called from; CP_NO_CALLER: it does not say. */
 struct cp_error *cp_caller_of(struct cp_callers *callers, const struct cp_event *event, uint32_t *ret);
 
-/* Does the code of a function call or jump to that address? *indirect: it also does by a pointer, to wherever. */
-struct cp_error *cp_calls_to(struct cp_callers *callers, uint32_t function, uint64_t address, bool *direct,
-	bool *indirect);
+enum cp_way { CP_WAY_NONE, CP_WAY_POINTER, CP_WAY_DIRECT };
+
+/*
+ * How the code of a function may call or jump to that address. A trace that has call sites has none of a call by a thunk,
+ * which ends in a return: of such a trace, only that way is looked for.
+ */
+struct cp_error *cp_calls_to(struct cp_callers *callers, uint32_t function, uint64_t address, enum cp_way *ret);
 
 #endif

@@ -6,189 +6,93 @@
 #include "answer/calltree.h"
 #include "base/arena.h"
 
-/* A deeper stack is none: what was switched away from, and never came back, is dropped from its bottom. */
-#define MAX_FRAMES 512
-
-/* Functions that call each other, from one that was entered by itself on. */
-struct chain {
-	uint32_t start;			/* of the frames */
-	uint64_t clock;			/* ns that passed in it */
-};
-
-struct frame {
-	uint32_t function, node;
-	bool outermost;			/* the function's first one of its chain */
-	uint64_t entered;		/* by the chain's clock */
-};
-
-struct cp_vcpu_stack {
-	struct frame frames[MAX_FRAMES];
-	struct chain chains[MAX_FRAMES];
-	uint32_t depth, chain_count, root;	/* root: the vCPU's node */
-	uint64_t t;			/* of the last event */
-};
-
-static struct chain *top_chain(struct cp_vcpu_stack *s)
-{
-	return &s->chains[s->chain_count - 1];
-}
-
 /* Time passes in the function entered last. */
 static struct cp_error *pass(struct cp_calls *calls, struct cp_vcpu_stack *s, unsigned int vcpu, uint64_t t, uint32_t next)
 {
 	uint64_t ns = t - s->t;
-	const struct frame *top = s->depth ? &s->frames[s->depth - 1] : NULL;
-	struct cp_error *error = NULL;
+	struct cp_call_gap gap = { s->t, ns, vcpu, CP_NO_CALLER, next };
+	struct cp_chain *chain = cp_stack_top(s);
+	const struct cp_frame *top;
 
-	if (top) {
-		calls->callers.items[top->function].self += ns;
-		top_chain(s)->clock += ns;
-		if (calls->options->depth)
-			calls->tree.nodes[top->node].self += ns;
-	}
-	if (top && ns > calls->options->gap) {
-		struct cp_call_gap gap = { s->t, ns, vcpu, top->function, next };
-
-		cp_calls_add_gap(calls, &gap);
-		if (calls->options->depth)
-			error = cp_tree_add_gap(calls, top->node, &gap);
-	}
 	s->t = t;
-	return error;
-}
-
-static void pop(struct cp_calls *calls, struct cp_vcpu_stack *s)
-{
-	const struct frame *frame = &s->frames[--s->depth];
-	struct cp_called *called = &calls->callers.items[frame->function];
-
-	called->active--;
-	if (frame->outermost)
-		called->inclusive += top_chain(s)->clock - frame->entered;
-	if (top_chain(s)->start == s->depth)
-		s->chain_count--;
-}
-
-/* Of the lowest chain some frames were dropped: count from now on what only they counted. */
-static void begin_anew(struct cp_vcpu_stack *s)
-{
-	uint32_t end = s->chain_count > 1 ? s->chains[1].start : s->depth;
-
-	for (uint32_t i = 0; i < end; i++) {
-		uint32_t before = 0;
-
-		while (before < i && s->frames[before].function != s->frames[i].function)
-			before++;
-		if (before == i && !s->frames[i].outermost) {
-			s->frames[i].outermost = true;
-			s->frames[i].entered = s->chains[0].clock;
-		}
-	}
-}
-
-/* Forget the lower half, whose functions will not be returned to. */
-static void drop_bottom(struct cp_calls *calls, struct cp_vcpu_stack *s)
-{
-	uint32_t cut = s->depth / 2, chain = 0;
-
-	while (chain + 1 < s->chain_count && s->chains[chain + 1].start <= cut)
-		chain++;
-	for (uint32_t i = 0, c = 0; i < cut; i++) {
-		struct frame *frame = &s->frames[i];
-
-		while (c + 1 < s->chain_count && s->chains[c + 1].start <= i)
-			c++;
-		calls->callers.items[frame->function].active--;
-		if (frame->outermost)
-			calls->callers.items[frame->function].inclusive += s->chains[c].clock - frame->entered;
-	}
-	memmove(s->frames, s->frames + cut, (s->depth - cut) * sizeof(*s->frames));
-	s->depth -= cut;
-	memmove(s->chains, s->chains + chain, (s->chain_count - chain) * sizeof(*s->chains));
-	s->chain_count -= chain;
-	s->chains[0].start = 0;
-	for (uint32_t i = 1; i < s->chain_count; i++)
-		s->chains[i].start -= cut;
-	begin_anew(s);
-}
-
-static bool is_outermost(const struct cp_calls *calls, struct cp_vcpu_stack *s, uint32_t function)
-{
-	if (!calls->callers.items[function].active)
-		return true;
-	for (uint32_t i = top_chain(s)->start; i < s->depth; i++) {
-		if (s->frames[i].function == function)
-			return false;
-	}
-	return true;
+	if (!chain)
+		return NULL;
+	top = cp_chain_top(chain);
+	calls->callers.items[top->function].self += ns;
+	chain->clock += ns;
+	if (calls->options->depth)
+		calls->tree.nodes[top->node].self += ns;
+	if (ns <= calls->options->gap)
+		return NULL;
+	gap.in = top->function;
+	cp_calls_add_gap(calls, &gap);
+	return calls->options->depth ? cp_tree_add_gap(calls, top->node, &gap) : NULL;
 }
 
 /* Enter a function, from the one on top, or as the first of a new chain. */
 static struct cp_error *push(struct cp_calls *calls, struct cp_vcpu_stack *s, uint32_t function, enum cp_node_kind kind,
 	bool begins)
 {
-	uint32_t parent, node = 0;
-	struct cp_error *error = NULL;
+	struct cp_error *error = begins || !s->chain_count ? cp_stack_begin(s, function) : NULL;
+	const struct cp_chain *chain = cp_stack_top(s);
+	uint32_t node = 0;
 
-	if (s->depth == MAX_FRAMES)
-		drop_bottom(calls, s);
-	begins |= !s->depth;
-	if (begins)
-		s->chains[s->chain_count++] = (struct chain){ s->depth, 0 };
-	parent = begins ? s->root : s->frames[s->depth - 1].node;
-	if (calls->options->depth)
-		error = cp_tree_enter(calls, parent, s->depth - top_chain(s)->start, function, kind, s->t, &node);
-	if (error) {
-		s->chain_count -= begins;
+	if (!error && calls->options->depth)
+		error = cp_tree_enter(calls, chain->depth ? cp_chain_top(chain)->node : s->root, chain->depth, function, kind, s->t,
+			&node);
+	return error ? error : cp_stack_push(s, function, node);
+}
+
+/* A place on the stack: what called is the chain's frame depth - 1, and with depth 0 nothing did. */
+struct place {
+	uint32_t chain, depth;
+	bool is_known;
+};
+
+/* Look at one frame: may it have called? *again: where the function was called from before, if it has not returned. */
+static struct cp_error *look(struct cp_calls *calls, const struct cp_vcpu_stack *s, struct place at, uint64_t address,
+	struct place *direct, struct place *again, struct place *pointer)
+{
+	uint32_t function = s->chains[at.chain]->frames[at.depth - 1].function;
+	const struct cp_called *called = &calls->callers.items[function];
+	enum cp_way way;
+	struct cp_error *error;
+
+	if (called->around != CP_NO_CALLER)
+		return NULL;
+	error = cp_calls_to(&calls->callers, function, address, &way);
+	if (error)
 		return error;
-	}
-	s->frames[s->depth] = (struct frame){ function, node, is_outermost(calls, s, function), top_chain(s)->clock };
-	s->depth++;
-	calls->callers.items[function].active++;
+	at.is_known = true;
+	if (way == CP_WAY_DIRECT && !direct->is_known)
+		*direct = at;
+	if (way == CP_WAY_POINTER && !pointer->is_known)
+		*pointer = at;
+	if (calls->callers.items[function].address == address && !again->is_known)
+		*again = (struct place){ at.chain, at.depth - 1, true };
 	return NULL;
 }
 
-/* Return to the nearest frame of the function. False: there is none. */
-static bool return_to(struct cp_calls *calls, struct cp_vcpu_stack *s, uint32_t function)
-{
-	uint64_t address = calls->callers.items[function].address;
-	uint32_t at = s->depth;
-
-	/* By the address: of functions that share it, each has a name of its own. */
-	while (at && (calls->callers.items[s->frames[at - 1].function].address != address ||
-		calls->callers.items[s->frames[at - 1].function].around != CP_NO_CALLER))
-		at--;
-	while (at && s->depth > at)
-		pop(calls, s);
-	return at != 0;
-}
-
-/* Return to whoever may have called: the nearest that calls it by its code, else the nearest that calls by pointers. */
+/*
+ * Return to whoever may have called, by the code: the latest function that calls that one; else what called it before, which
+ * is likelier than that it calls itself by a pointer; else the latest that calls by pointers. False for *found: none does.
+ */
 static struct cp_error *return_by_code(struct cp_calls *calls, struct cp_vcpu_stack *s, uint64_t address, bool *found)
 {
-	uint32_t by_pointer = 0, at;
+	struct place direct = { 0, 0, false }, again = direct, pointer = direct, *best;
 
-	for (at = s->depth; at; at--) {
-		const struct cp_called *called = &calls->callers.items[s->frames[at - 1].function];
-		bool direct, indirect;
-		struct cp_error *error;
+	for (uint32_t i = s->chain_count; i-- && !direct.is_known; ) {
+		for (uint32_t depth = s->chains[i]->depth; depth && !direct.is_known; depth--) {
+			struct cp_error *error = look(calls, s, (struct place){ i, depth, true }, address, &direct, &again, &pointer);
 
-		if (called->around != CP_NO_CALLER)
-			continue;
-		error = cp_calls_to(&calls->callers, s->frames[at - 1].function, address, &direct, &indirect);
-
-		if (error)
-			return error;
-		if (direct)
-			break;
-		if (indirect && !by_pointer && called->address != address)
-			by_pointer = at;
+			if (error)
+				return error;
+		}
 	}
-	if (!at)
-		at = by_pointer;
-	*found = at != 0;
-	while (at && s->depth > at)
-		pop(calls, s);
+	best = direct.is_known ? &direct : again.is_known ? &again : &pointer;
+	*found = best->is_known && best->depth;
+	if (best->is_known)	/* the first of a chain: that begins anew */
+		cp_stack_return_to(s, best->chain, best->depth ? best->depth : 1);
 	return NULL;
 }
 
@@ -203,9 +107,9 @@ static struct cp_error *enter(struct cp_calls *calls, struct cp_vcpu_stack *s, c
 		return error;
 	if (caller != CP_NO_CALLER) {
 		found = true;
-		if (!return_to(calls, s, caller))
+		if (!cp_stack_return(s, caller))
 			error = push(calls, s, caller, CP_NODE_CALLER, true);
-	} else if (!calls->callers.trace_knows) {
+	} else {
 		error = return_by_code(calls, s, event->address, &found);
 	}
 	if (!error)
@@ -235,6 +139,7 @@ static struct cp_error *stack_of(struct cp_calls *calls, const struct cp_event *
 		if (!stack)
 			return &cp_error_no_memory;
 		calls->stacks[vcpu] = stack;
+		stack->callers = &calls->callers;
 		stack->t = event->t;
 		if (calls->options->depth)
 			error = cp_tree_add_vcpu(calls, (uint32_t)vcpu, event->t, &stack->root);
@@ -282,7 +187,7 @@ static struct cp_error *take(void *context, const struct cp_event *event)
 	if (!calls->options->depth || vcpu < 0 || (size_t)vcpu >= calls->stack_limit || !calls->stacks[vcpu])
 		return NULL;
 	stack = calls->stacks[vcpu];
-	return cp_tree_add_text(calls, stack->depth ? stack->frames[stack->depth - 1].node : stack->root, event);
+	return cp_tree_add_text(calls, stack->chain_count ? cp_chain_top(cp_stack_top(stack))->node : stack->root, event);
 }
 
 /* The time after the last event, and what has not returned. */
@@ -301,8 +206,8 @@ static struct cp_error *finish(struct cp_calls *calls, uint64_t end)
 			continue;
 		if (end > s->t)
 			error = pass(calls, s, (unsigned int)i, end, CP_NO_CALLER);
-		while (s->depth)
-			pop(calls, s);
+		if (!error)
+			cp_stack_deinit(s);
 	}
 	return error;
 }
@@ -346,8 +251,11 @@ struct cp_error *cp_calls_make(struct cp_program *program, struct cp_trace *trac
 
 void cp_calls_deinit(struct cp_calls *calls)
 {
-	for (size_t i = 0; i < calls->stack_limit; i++)
+	for (size_t i = 0; i < calls->stack_limit; i++) {
+		if (calls->stacks[i])
+			cp_stack_deinit(calls->stacks[i]);
 		free(calls->stacks[i]);
+	}
 	free(calls->stacks);
 	free(calls->tree.nodes);
 	free(calls->tree.slots);

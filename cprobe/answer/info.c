@@ -8,13 +8,35 @@
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18	/* Xen xen/include/public/elfnote.h: the PVH entry point */
 
+static bool read_build_id(const struct cp_image *image, struct cp_note *note, char ret[2 * 64 + 1])
+{
+	ret[0] = '\0';
+	if (!cp_image_note(image, ELF_NOTE_GNU, NT_GNU_BUILD_ID, note) || !note->desc_size || note->desc_size > 64)
+		return false;
+	for (uint32_t i = 0; i < note->desc_size; i++)
+		snprintf(ret + 2 * i, 3, "%02x", note->desc[i]);
+	return true;
+}
+
+struct cp_error *cp_build_id(struct cp_program *program, char **ret)
+{
+	char text[2 * 64 + 1], *copy = NULL;
+	struct cp_note note;
+
+	if (read_build_id(program->image, &note, text)) {
+		copy = strdup(text);
+		if (!copy)
+			return &cp_error_no_memory;
+	}
+	*ret = copy;
+	return NULL;
+}
+
 static void read_notes(const struct cp_image *image, struct cp_info *info)
 {
 	struct cp_note note;
 
-	if (cp_image_note(image, ELF_NOTE_GNU, NT_GNU_BUILD_ID, &note) && note.desc_size && note.desc_size <= 64) {
-		for (uint32_t i = 0; i < note.desc_size; i++)
-			snprintf(info->build_id + 2 * i, 3, "%02x", note.desc[i]);
+	if (read_build_id(image, &note, info->build_id)) {
 		info->has_build_id_address = note.address != 0;
 		info->build_id_address = note.address;
 		info->has_build_id_paddr = note.address && cp_image_paddr(image, note.address, &info->build_id_paddr);

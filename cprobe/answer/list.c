@@ -287,13 +287,13 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 		record->name = symbol->name;
 		record->has_size = true;
 		record->size = symbol->size;
-		if (twin != SIZE_MAX && records->amount == CP_BRIEF) {	/* an alias of what the unit was read for already */
+		if (twin != SIZE_MAX && records->amount != CP_FULL) {	/* an alias of what the unit was read for already */
 			record->file = records->items[twin].file;
 			record->line = records->items[twin].line;
 			continue;
 		}
 		error = cp_place_section(program, records, record);
-		if (!error && !(walked && records->amount == CP_BRIEF))
+		if (!error && !(walked && records->amount != CP_FULL))
 			error = cp_function_details(program, records, record);
 	}
 	cp_program_note_overlong(program, overlong);
@@ -314,6 +314,18 @@ static struct cp_error *has_mangled_names(struct cp_dwarf *dwarf, bool *ret)
 	return error;
 }
 
+/* .symtab has every function of C and assembly by its name. *done false: DWARF is to be asked. */
+static struct cp_error *list_names(struct cp_program *program, const struct cp_globs *names, struct cp_records *records,
+	bool *done)
+{
+	struct cp_error *error = cp_program_need_symbols(program);
+
+	*done = !error && program->symbols.count && !program->symbols.is_dynsym;
+	for (size_t i = 0; *done && i < program->symbols.count; i++)
+		*done = !is_mangled(program->symbols.items[i].name);
+	return error || !*done ? error : from_symbols(program, names, true, records);
+}
+
 static struct cp_error *list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records)
 {
@@ -321,6 +333,11 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 	bool walked;
 	struct cp_error *error = cp_program_check_machine(program);
 
+	if (!error && records->amount == CP_NAMES && !by_file && inlined == CP_INLINED_EXCLUDE) {
+		error = list_names(program, &where->functions, records, &walked);
+		if (error || walked)
+			return error;
+	}
 	if (!error)
 		error = by_file ? cp_program_need_dwarf(program) : cp_program_need_all(program);
 	if (error)

@@ -157,12 +157,15 @@ static void print_json_children(struct printing *p, uint32_t number, uint32_t vc
 	}
 }
 
+/* So many lines need no leaving out. */
+#define FEW_LINES 60
+
 /* Without --least, a person is shown what took a five hundredth of a vCPU's time; a program everything. */
 static uint64_t automatic(const struct cp_calls *calls)
 {
 	uint64_t most = 0;
 
-	for (size_t i = 0; i < calls->tree.count; i++) {
+	for (size_t i = 0; i < calls->tree.count && calls->tree.count > FEW_LINES; i++) {
 		if (calls->tree.nodes[i].kind == CP_NODE_VCPU && calls->tree.nodes[i].inclusive > most)
 			most = calls->tree.nodes[i].inclusive;
 	}

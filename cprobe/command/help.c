@@ -30,5 +30,5 @@ void cp_help_print(FILE *out, const char *verb)
 	const struct cp_help *help = help_of(verb);
 
 	cp_help_usage(out, verb);
-	fprintf(out, "\n%s", help->text);
+	fprintf(out, "\n%s\n%s", help->text, cp_help_common);
 }

@@ -12,6 +12,7 @@ struct cp_help {
 };
 
 extern const struct cp_help cp_helps[];	/* ends with name NULL */
+extern const char cp_help_common[];	/* what follows the text of each */
 
 /* The usage alone, or all; of a verb, or with NULL of the command. */
 void cp_help_usage(FILE *out, const char *verb);

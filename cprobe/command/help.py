@@ -148,15 +148,15 @@ def common(page: Page) -> str:
 def table(page: Page) -> str:
     """The C source."""
     usages = page.usages()
-    about = page.render("DESCRIPTION") + "\n" + common(page)
-    rows = [("", "", about)]
+    rows = [("", "", page.render("DESCRIPTION"))]
     for verb in page.verbs():
         text = page.render("VERBS", verb)
-        rows.append((verb, usages[verb], text + "\n" + common(page)))
+        rows.append((verb, usages[verb], text))
     body = "".join(f"\t{{ {c_string(name)}, {c_string(usage)},\n\t\t{c_string(text)} }},\n"
                    for name, usage, text in rows)
     return '/* Made by help.py from cprobe.1. */\n#include "command/help.h"\n\n' \
-           f"const struct cp_help cp_helps[] = {{\n{body}\t{{ NULL, NULL, NULL }},\n}};\n"
+           f"const struct cp_help cp_helps[] = {{\n{body}\t{{ NULL, NULL, NULL }},\n}};\n\n" \
+           f"const char cp_help_common[] =\n\t\t{c_string(common(page))};\n"
 
 
 def main() -> None:

@@ -1,22 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See entries.h. */
 #include "entries.h"
+
+#include "plugin.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char message[512];
-
-static const char *
-fail(const char *path, size_t line, const char *what)
-{
-	if (line != 0)
-		snprintf(message, sizeof(message), "%s:%zu: %s", path, line, what);
-	else
-		snprintf(message, sizeof(message), "%s: %s", path, what);
-	return message;
-}
 
 static int
 by_address(const void *left, const void *right)
@@ -28,27 +19,7 @@ by_address(const void *left, const void *right)
 	return (a->line > b->line) - (a->line < b->line);
 }
 
-/* The name as a JSON string with its quotes; NULL: out of memory. */
-static char *
-quoted(const char *name)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&text, &size);
-	bool failed;
-
-	if (stream == NULL)
-		return NULL;
-	cp_json_string(stream, name);
-	failed = ferror(stream) != 0;
-	if (fclose(stream) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-static int
+static struct cp_error *
 append(struct entries *entries, uint64_t address, size_t line, const char *name)
 {
 	char *copy;
@@ -58,15 +29,15 @@ append(struct entries *entries, uint64_t address, size_t line, const char *name)
 		struct entry *items = reallocarray(entries->items, grown, sizeof(*items));
 
 		if (items == NULL)
-			return -1;
+			return &cp_error_no_memory;
 		entries->items = items;
 		entries->room = grown;
 	}
-	copy = quoted(name);
+	copy = strdup(name);
 	if (copy == NULL)
-		return -1;
+		return &cp_error_no_memory;
 	entries->items[entries->count++] = (struct entry){address, line, copy};
-	return 0;
+	return NULL;
 }
 
 /* Splits `0xADDRESS NAME ...`; -1 if the line is none of that. */
@@ -94,82 +65,81 @@ last_line(const struct entries *entries)
 	return entries->count != 0 ? entries->items[entries->count - 1].line : 0;
 }
 
-const char *
+struct cp_error *
 entries_read(const char *path, struct entries *entries)
 {
 	size_t before = entries->count, base = last_line(entries), number = 0, size = 0;
 	char *line = NULL;
-	const char *problem = NULL;
+	struct cp_error *error = NULL;
 	FILE *file = fopen(path, "r");
 
 	if (file == NULL)
-		return fail(path, 0, strerror(errno));
-	while (problem == NULL && getline(&line, &size, file) > 0) {
+		return cp_error_create(CP_ERROR_IO, "%s: %s", path, strerror(errno));
+	while (error == NULL && getline(&line, &size, file) > 0) {
 		uint64_t address;
 		char *name;
 
 		number++;
 		if (parse_line(line, &address, &name) != 0)
-			problem = fail(path, number, "expected 0xADDRESS NAME, as cprobe list prints it");
-		else if (append(entries, address, base + number, name) != 0)
-			problem = "out of memory";
+			error = cp_error_create(CP_ERROR_CORRUPT, "%s:%zu: expected 0xADDRESS NAME, as cprobe list prints it",
+			    path, number);
+		else
+			error = append(entries, address, base + number, name);
 	}
-	if (problem == NULL && ferror(file))
-		problem = fail(path, 0, "cannot be read to its end");
-	if (problem == NULL && entries->count == before)
-		problem = fail(path, 0, "lists no address");
+	if (error == NULL && ferror(file))
+		error = cp_error_create(CP_ERROR_IO, "%s: cannot be read to its end", path);
+	if (error == NULL && entries->count == before)
+		error = cp_error_create(CP_ERROR_NOT_FOUND, "%s: lists no address", path);
 	free(line);
 	fclose(file);
-	return problem;
+	return error;
 }
 
 static void
 note(void *context, const char *text)
 {
 	(void)context;
-	fprintf(stderr, "bootsonde-tcg: %s\n", text);
+	complain("%s", text);
 }
 
-static const char *
+static struct cp_error *
 add_records(const char *kernel, const struct cp_records *records, struct entries *entries)
 {
 	size_t base = last_line(entries);
+	struct cp_error *error = NULL;
 
 	if (records->count == 0)
-		return fail(kernel, 0, "no function matches: cprobe list shows those that there are");
-	for (size_t i = 0; i < records->count; i++) {
+		return cp_error_create(CP_ERROR_NOT_FOUND, "%s: no function matches: cprobe list shows those that there are",
+		    kernel);
+	for (size_t i = 0; i < records->count && error == NULL; i++) {
 		const struct cp_record *record = &records->items[i];
 
-		if (append(entries, record->address, base + i + 1, record->name != NULL ? record->name : "?") != 0)
-			return "out of memory";
+		error = append(entries, record->address, base + i + 1, record->name != NULL ? record->name : "?");
 	}
-	return NULL;
+	return error;
 }
 
-const char *
-entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined inlined, struct entries *entries)
+struct cp_error *
+entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined inlined, struct entries *entries,
+    char **build_id)
 {
 	struct cp_program *program = NULL;
 	struct cp_records records;
-	const char *problem = NULL;
 	struct cp_error *error;
 
-	cp_records_init(&records, CP_BRIEF);
+	cp_records_init(&records, CP_NAMES);
 	error = cp_program_open(kernel, note, NULL, &program);
 	if (error == NULL)
 		error = cp_list(program, where, inlined, &records);
 	if (error == NULL)
 		error = cp_records_sort(&records);
-	if (error != NULL) {
-		snprintf(message, sizeof(message), "%s", error->message);
-		problem = message;
-		cp_error_destroy(error);
-	} else {
-		problem = add_records(kernel, &records, entries);
-	}
+	if (error == NULL)
+		error = add_records(kernel, &records, entries);
+	if (error == NULL)
+		error = cp_build_id(program, build_id);
 	cp_records_deinit(&records);
 	cp_program_close(program);
-	return problem;
+	return error;
 }
 
 /* Is there an entry before `at`, among those kept, with the same address and name? */
@@ -184,14 +154,45 @@ is_known(const struct entries *entries, size_t kept, const struct entry *at)
 	return 0;
 }
 
-void
+/* Fibonacci hashing: the upper bits of the product. */
+static size_t
+slot_of(const struct entries *entries, uint64_t address)
+{
+	return (size_t)((address * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - entries->bits));
+}
+
+static struct cp_error *
+make_slots(struct entries *entries)
+{
+	size_t mask;
+
+	entries->bits = 4;
+	while ((size_t)1 << entries->bits < 4 * entries->count)
+		entries->bits++;
+	mask = ((size_t)1 << entries->bits) - 1;
+	free(entries->slots);
+	entries->slots = calloc(mask + 1, sizeof(*entries->slots));
+	if (entries->slots == NULL)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < entries->count; i++) {
+		size_t slot = slot_of(entries, entries->items[i].address);
+
+		if (i > 0 && entries->items[i - 1].address == entries->items[i].address)
+			continue;
+		while (entries->slots[slot] != 0)
+			slot = (slot + 1) & mask;
+		entries->slots[slot] = (uint32_t)i + 1;
+	}
+	return NULL;
+}
+
+struct cp_error *
 entries_sort(struct entries *entries)
 {
 	size_t kept = 0;
 
-	if (entries->count == 0)
-		return;
-	qsort(entries->items, entries->count, sizeof(*entries->items), by_address);
+	if (entries->count != 0)
+		qsort(entries->items, entries->count, sizeof(*entries->items), by_address);
 	for (size_t i = 0; i < entries->count; i++) {
 		struct entry entry = entries->items[i];
 
@@ -201,6 +202,15 @@ entries_sort(struct entries *entries)
 			entries->items[kept++] = entry;
 	}
 	entries->count = kept;
+	return make_slots(entries);
+}
+
+struct cp_error *
+entries_add(struct entries *entries, uint64_t address, const char *name)
+{
+	struct cp_error *error = append(entries, address, SIZE_MAX, name);
+
+	return error != NULL ? error : entries_sort(entries);
 }
 
 void
@@ -209,23 +219,22 @@ entries_deinit(struct entries *entries)
 	for (size_t i = 0; i < entries->count; i++)
 		free(entries->items[i].name);
 	free(entries->items);
-	*entries = (struct entries){NULL, 0, 0};
+	free(entries->slots);
+	*entries = (struct entries){ .items = NULL };
 }
 
 const struct entry *
 entries_find(const struct entries *entries, uint64_t address)
 {
-	size_t low = 0, high = entries->count;
+	size_t mask = ((size_t)1 << entries->bits) - 1;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	for (size_t slot = slot_of(entries, address); entries->slots[slot] != 0; slot = (slot + 1) & mask) {
+		const struct entry *entry = &entries->items[entries->slots[slot] - 1];
 
-		if (entries->items[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
+		if (entry->address == address)
+			return entry;
 	}
-	return low < entries->count && entries->items[low].address == address ? &entries->items[low] : NULL;
+	return NULL;
 }
 
 const struct entry *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The list of addresses to record: as `cprobe list` prints it in its text format, or asked of libcprobe. */
 #ifndef BOOTSONDE_ENTRIES_H
 #define BOOTSONDE_ENTRIES_H
@@ -7,7 +8,7 @@
 
 #include "cprobe.h"
 
-/* One place. `name` is owned by the list, and a JSON string with its quotes. */
+/* One place. `name` is owned by the list. */
 struct entry {
 	uint64_t address;
 	size_t line; /* of the list, or number in the answer */
@@ -18,21 +19,25 @@ struct entries {
 	struct entry *items; /* after entries_sort: sorted by address, then in the order that they were added */
 	size_t count;
 	size_t room;
+	uint32_t *slots;	/* index + 1 of the first at an address, by a hash of it; 0 free */
+	unsigned int bits;	/* of the hash */
 };
 
-/*
- * Add the places of the list in file `path`. Lines are `0xADDRESS NAME ...`; what follows the name is passed over.
- * Returns NULL, or a message, static or to be freed never (the plugin then ends), that names the line. Names with
- * characters that JSON would have to escape are refused: no compiler makes them.
- */
-const char *entries_read(const char *path, struct entries *entries);
+/* Add the places of the list in file `path`. Lines are `0xADDRESS NAME ...`; what follows the name is passed over. */
+struct cp_error *entries_read(const char *path, struct entries *entries);
 
-/* Add the functions of a kernel, as `cprobe list` finds them. Returns NULL or a message as above. Notes go to stderr. */
-const char *entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined inlined,
-    struct entries *entries);
+/*
+ * Add the functions of a kernel, as `cprobe list` finds them. Notes go to stderr. *build_id is its build-id in hex, to be
+ * freed, NULL if it has none.
+ */
+struct cp_error *entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined inlined,
+    struct entries *entries, char **build_id);
+
+/* Add one place to a list that is sorted, and stays so. Pointers to entries are void afterwards. */
+struct cp_error *entries_add(struct entries *entries, uint64_t address, const char *name);
 
 /* Sort for entries_find. A place that was added twice, with one name, is there once. */
-void entries_sort(struct entries *entries);
+struct cp_error *entries_sort(struct entries *entries);
 void entries_deinit(struct entries *entries);
 
 /*

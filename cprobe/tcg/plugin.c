@@ -1,111 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The QEMU TCG plugin: records each entry of the listed functions as a line of a bootsonde trace, without GDB.
+ * The QEMU TCG plugin: records the entries of functions as a bootsonde trace, without GDB.
  *
- *     -plugin bootsonde-tcg.so,out=TRACE,list=FILE
- *     -plugin bootsonde-tcg.so,out=TRACE,kernel=PATH[,in-file=GLOB]...[,func=GLOB]...[,inlined=include|exclude|only]
+ *     -plugin bootsonde-tcg.so,out=TRACE,list=FILE[,...]
+ *     -plugin bootsonde-tcg.so,out=TRACE,kernel=PATH[,in-file=GLOB]...[,func=GLOB]...[,inlined=WHICH][,...]
  *
- * FILE is what `cprobe list` prints. With kernel=, the plugin lists the functions itself, by libcprobe, as
- * `cprobe list PATH --file GLOB --func GLOB --inlined WHICH` would: the trace is the same. PATH need not be the file that
- * boots, but the ELF file with its names. Globs belong to the kernel= before them. list= and kernel= may be given more
- * than once and together; a place that several name is recorded once. (The key cannot be file=, as cprobe's option is:
- * QEMU takes that for another plugin's file. A comma in a value is written twice, as everywhere in QEMU.)
+ *	list=FILE	what `cprobe list` prints
+ *	kernel=PATH	the functions of this kernel, as `cprobe list PATH --file GLOB --func GLOB --inlined WHICH` finds them;
+ *			without globs all. PATH need not be the file that boots, but the ELF file with its names. With
+ *			inlined=exclude and no in-file= the symbol table alone is read, which is much quicker.
+ *	header=FILE	a JSON object, whose members go into the trace's header: what the caller knows of kernel and QEMU
+ *	mode=counts	coverage alone: how often and when first; mode=events is the other one
+ *	callers=no	do not note the calling instruction; noted where QEMU is 9.1 or later
+ *	args=yes	note argument registers and return address: QEMU 9.0 or later
+ *	mem=NAME@REGISTER+OFFSET:SIZE	and memory at an address that a register holds: QEMU 9.2 or later
+ *	console=FILE	the serial port's log file, whose lines are put among the events
+ *	limit=N, stop-at=ADDRESS	end the recording after so many events, or with that function's entry
+ *	status=FILE	how far it is, one line of JSON in place, ten times a second
+ *	icount-shift=N	under icount, where QEMU itself does not tell
  *
- * TRACE is JSON Lines, as gdb/bootsonde/model/trace.py reads them. The address is the one the guest runs at, so code that
- * runs before paging at its load address is not seen.
+ * Globs belong to the kernel= before them. list= and kernel= may be given more than once and together; a place that
+ * several name is recorded once. (The key cannot be file=, as cprobe's option is: QEMU takes that for another plugin's
+ * file. A comma in a value is written twice, as everywhere in QEMU.)
  *
- * vCPUs run in threads of their own. One lock orders their events; it is held for the writing of one line.
+ * TRACE is in blocks: ../trace/format.h. The address is the one the guest runs at, so code that runs before paging at its
+ * load address is not seen.
+ *
+ * vCPUs run in threads of their own; each has a ring (record.c), which a thread empties into the trace (writer.c).
  */
+#include "plugin.h"
+
 #include <dlfcn.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "entries.h"
+#include "arguments.h"
+#include "clock.h"
+#include "console.h"
+#include "counts.h"
+#include "insn.h"
 #include "plugin_api.h"
+#include "record.h"
+#include "sites.h"
+#include "writer.h"
 
 PLUGIN_EXPORT int qemu_plugin_version = 1;
 PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_info_t *info, int argc,
     char **argv);
 
-static struct entries entries;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static FILE *trace;
-static uint64_t sequence;
-static uint64_t started; /* ns, 0 before the first event */
+#define INSN_DATA_COPIES 3	/* the version since which qemu_plugin_insn_data() copies */
 
-/*
- * QEMU refuses a plugin whose version it does not know, in both directions: 1 is for QEMU 7.2 to 8.2, and QEMU 9.0 and
- * later, which are told apart by having scoreboards, take 2.
- */
+int plugin_version;
+static struct arguments arguments;
+static unsigned int vcpus;
+static bool has_callers;
+static pthread_once_t begun = PTHREAD_ONCE_INIT;
+static pthread_mutex_t translating = PTHREAD_MUTEX_INITIALIZER;
+
+/* QEMU refuses a plugin whose version it does not know, in both directions: so the one that it has, by what it offers. */
 __attribute__((constructor)) static void
 choose_version(void)
 {
-	if (dlsym(RTLD_DEFAULT, "qemu_plugin_scoreboard_new") != NULL)
+	if (qemu_plugin_scoreboard_new != NULL)
 		qemu_plugin_version = 2;
+	if (qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL)
+		qemu_plugin_version = 3;
+	if (qemu_plugin_read_memory_vaddr != NULL)
+		qemu_plugin_version = 4;
+	if (qemu_plugin_write_memory_vaddr != NULL)
+		qemu_plugin_version = 5;
+	if (qemu_plugin_set_pc != NULL)
+		qemu_plugin_version = 6;
+}
+
+void
+complain(const char *format, ...)
+{
+	char text[1024];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(text, sizeof(text), format, list);
+	va_end(list);
+	fprintf(stderr, "bootsonde-tcg: %s\n", text);
+}
+
+static struct cp_error *
+start(void)
+{
+	struct record_options options = {
+		.vcpus = vcpus, .has_callers = has_callers, .has_values = arguments.has_values, .limit = arguments.limit,
+		.stop = arguments.has_stop ? entries_find(&arguments.entries, arguments.stop) : NULL,
+	};
+	struct header header = {
+		.kernel = arguments.kernel, .build_id = arguments.build_id, .more = arguments.more,
+		.is_counting = arguments.is_counting, .has_callers = has_callers, .has_values = arguments.has_values,
+		.functions = arguments.entries.count, .listed = &arguments.listed,
+	};
+	struct cp_error *error = clock_start(vcpus, arguments.icount_shift);
+	char *line = NULL;
+
+	if (error == NULL)
+		error = record_init(&options, &arguments.entries);
+	if (error == NULL && arguments.is_counting)
+		error = counts_init(vcpus, &arguments.entries);
+	if (error == NULL && has_callers)
+		error = sites_init();
+	if (error == NULL)
+		error = header_make(&header, &line);
+	if (error == NULL)
+		error = writer_start(line);
+	free(line);
+	return error;
+}
+
+/* Not at installation: QEMU sets icount up later. */
+static void
+begin(void)
+{
+	struct cp_error *error = start();
+
+	if (error == NULL)
+		return;
+	complain("%s", error->message);
+	_Exit(1);
+}
+
+/* Before version 3, qemu_plugin_insn_data() took nothing more, and returned where the bytes are. */
+typedef const void *(*old_insn_data_fn)(const struct qemu_plugin_insn *insn);
+
+static const uint8_t *
+old_insn_data(const struct qemu_plugin_insn *insn)
+{
+	static old_insn_data_fn function;
+
+	if (function == NULL)
+		*(void **)&function = dlsym(RTLD_DEFAULT, "qemu_plugin_insn_data");
+	return function(insn);
+}
+
+static enum insn_kind
+decode(const struct qemu_plugin_insn *insn, uint64_t address, uint64_t *target)
+{
+	uint8_t copy[INSN_MAX] = { 0 };
+	const uint8_t *bytes = copy;
+	size_t size = qemu_plugin_insn_size(insn);
+
+	if (size > sizeof(copy))
+		return INSN_OTHER;
+	if (plugin_version >= INSN_DATA_COPIES)
+		size = qemu_plugin_insn_data(insn, copy, size);
+	else
+		bytes = old_insn_data(insn);
+	return insn_decode(bytes, size, address, target);
+}
+
+/* Where is it noted that this instruction leads to a function, so that only the next entry takes it for its caller? */
+static void
+note_site(struct qemu_plugin_insn *insn, enum insn_kind kind, uint64_t address, uint64_t target)
+{
+	/* Without all entries, an indirect call to a function that is not listed would be told of a later one. */
+	if (kind == INSN_INDIRECT && arguments.known.count != 0)
+		record_site(insn, sites_number(address, 0));
+	else if (kind == INSN_DIRECT && entries_find(&arguments.entries, target) != NULL)
+		record_site(insn, sites_number(address, target));
 }
 
 static void
-complain(const char *what, const char *why)
+on_stop(unsigned int vcpu, void *userdata)
 {
-	fprintf(stderr, "bootsonde-tcg: %s%s%s\n", what, why != NULL ? ": " : "", why != NULL ? why : "");
-}
-
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* A trace that cannot be written is ended where it is; its missing end record says that it was cut off. */
-static void
-give_up(void)
-{
-	complain("the trace cannot be written further", strerror(errno));
-	fclose(trace);
-	trace = NULL;
+	(void)vcpu;
+	record_stop(userdata);
 }
 
 static void
-on_entry(unsigned int vcpu, void *userdata)
+note_entry(struct qemu_plugin_insn *insn, uint64_t address)
 {
-	const struct entry *entry = userdata;
+	const struct entry *entry = entries_find(&arguments.entries, address);
 
-	pthread_mutex_lock(&lock);
-	if (trace != NULL) {
-		uint64_t now = monotonic_ns();
-
-		if (started == 0)
-			started = now;
-		if (fprintf(trace,
-		    "{\"seq\":%" PRIu64 ",\"t\":%" PRIu64 ",\"vcpu\":%u,\"kind\":\"hit\",\"function\":%s,"
-		    "\"address\":\"0x%" PRIx64 "\"}\n",
-		    sequence++, now - started, vcpu, entry->name, entry->address) < 0)
-			give_up();
+	if (entry == NULL) {
+		if (has_callers && arguments.known.count != 0 && entries_find(&arguments.known, address) != NULL)
+			record_site(insn, 0);
+		return;
 	}
-	pthread_mutex_unlock(&lock);
+	if (!arguments.is_counting) {
+		record_at(insn, entry);
+		return;
+	}
+	counts_at(insn, entry);
+	if (arguments.has_stop && address == arguments.stop)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_stop, QEMU_PLUGIN_CB_NO_REGS, (void *)(uintptr_t)entry);
 }
 
 static void
 on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t count = qemu_plugin_tb_n_insns(tb);
+	bool decodes = has_callers || arguments.console != NULL;
 
 	(void)id;
+	pthread_once(&begun, begin);
+	pthread_mutex_lock(&translating);
+	if (host_clock.is_virtual)
+		clock_translate(tb, (unsigned int)count);
 	for (size_t i = 0; i < count; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		const struct entry *entry = entries_find(&entries, qemu_plugin_insn_vaddr(insn));
+		uint64_t address = qemu_plugin_insn_vaddr(insn), target = 0;
 
-		for (; entry != NULL; entry = entries_next(&entries, entry))
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_entry, QEMU_PLUGIN_CB_NO_REGS,
-			    (void *)(uintptr_t)entry);
+		note_entry(insn, address);
+		if (decodes || host_clock.is_virtual) {
+			enum insn_kind kind = decode(insn, address, &target);
+
+			if (has_callers)
+				note_site(insn, kind, address, target);
+			if (kind == INSN_OUT && arguments.console != NULL)
+				qemu_plugin_register_vcpu_insn_exec_cb(insn, console_look, QEMU_PLUGIN_CB_NO_REGS, NULL);
+			if (kind == INSN_HALT && host_clock.is_virtual)
+				qemu_plugin_register_vcpu_insn_exec_cb(insn, clock_halts, QEMU_PLUGIN_CB_NO_REGS, NULL);
+		}
 	}
+	pthread_mutex_unlock(&translating);
 }
 
 static void
@@ -113,177 +230,60 @@ on_qemu_exit(qemu_plugin_id_t id, void *userdata)
 {
 	(void)id;
 	(void)userdata;
-	pthread_mutex_lock(&lock);
-	if (trace != NULL) {
-		uint64_t t = started != 0 ? monotonic_ns() - started : 0;
-
-		if (fprintf(trace,
-		    "{\"seq\":%" PRIu64 ",\"t\":%" PRIu64 ",\"kind\":\"end\",\"outcome\":\"exit\","
-		    "\"reason\":\"QEMU ended\"}\n",
-		    sequence, t) < 0 || fflush(trace) != 0)
-			give_up();
-		else
-			fclose(trace);
-		trace = NULL;
-	}
-	pthread_mutex_unlock(&lock);
+	pthread_once(&begun, begin);	/* a guest that never ran leaves a trace without events */
+	writer_finish();
+	clock_stop();
 }
 
-/* The value of KEY=VALUE, or NULL if the argument is another. */
-static const char *
-value_of(const char *argument, const char *key)
+static struct cp_error *
+check(const struct qemu_plugin_info_t *info)
 {
-	size_t length = strlen(key);
-
-	return strncmp(argument, key, length) == 0 && argument[length] == '=' ? argument + length + 1 : NULL;
-}
-
-/* A kernel= and what belongs to it. The arrays have room for as many globs as there are arguments. */
-struct question {
-	const char *kernel;
-	struct cp_where where;
-	enum cp_inlined inlined;
-};
-
-static const char *
-ask(struct question *question)
-{
-	const char *problem = NULL;
-
-	if (question->kernel != NULL)
-		problem = entries_list(question->kernel, &question->where, question->inlined, &entries);
-	question->kernel = NULL;
-	question->where.files.count = question->where.functions.count = 0;
-	question->inlined = CP_INLINED_INCLUDE;
-	return problem;
-}
-
-static const char *
-set_inlined(const char *value, struct question *question)
-{
-	static const char *const words[] = {"include", "exclude", "only"};
-
-	for (int i = 0; i < 3; i++) {
-		if (strcmp(words[i], value) == 0) {
-			question->inlined = (enum cp_inlined)i;
-			return NULL;
-		}
-	}
-	return "give inlined=include, inlined=exclude or inlined=only";
-}
-
-/* in-file=, func= and inlined=; *known: it is one of these. */
-static const char *
-narrow(char *argument, struct question *question, bool *known)
-{
-	struct cp_globs *globs = NULL;
-	const char *value;
-
-	if ((value = value_of(argument, "in-file")) != NULL || (value = value_of(argument, "file")) != NULL)
-		globs = &question->where.files;
-	else if ((value = value_of(argument, "func")) != NULL)
-		globs = &question->where.functions;
-	else
-		value = value_of(argument, "inlined");
-	*known = value != NULL;
-	if (value == NULL)
-		return NULL;
-	if (question->kernel == NULL)
-		return "which kernel's? give kernel=PATH before it";
-	if (*value == '\0')
-		return "its value is empty";
-	if (globs == NULL)
-		return set_inlined(value, question);
-	globs->items[globs->count++] = argument + (value - argument);
+	if (info->version.min > PLUGIN_NEWEST || info->version.cur > PLUGIN_NEWEST || info->version.cur < 1)
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "this QEMU's plugin API has version %d, and versions 1 to %d are "
+			"known: use QEMU 7.2 to 11.0, or a newer bootsonde", info->version.cur, PLUGIN_NEWEST);
+	if (!info->system_emulation)
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "this QEMU runs programs, not kernels: use qemu-system-x86_64");
+	if (strcmp(info->target_name, "x86_64") != 0 && strcmp(info->target_name, "i386") != 0)
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "guests are x86-64 or i386, and not %s", info->target_name);
 	return NULL;
 }
 
-/* One argument; what it makes wrong is said. */
-static const char *
-take(char *argument, struct question *question, const char **out)
+static struct cp_error *
+install(const struct qemu_plugin_info_t *info, int argc, char **argv)
 {
-	const char *value, *problem;
-	bool known;
+	struct writer_options options;
+	struct cp_error *error = check(info);
 
-	if ((value = value_of(argument, "list")) != NULL)
-		return entries_read(value, &entries);
-	if ((value = value_of(argument, "out")) != NULL) {
-		*out = value;
-		return NULL;
-	}
-	if ((value = value_of(argument, "kernel")) != NULL) {
-		problem = ask(question);
-		question->kernel = value;
-		return problem;
-	}
-	problem = narrow(argument, question, &known);
-	return known ? problem : "unknown argument; there are list=FILE, kernel=PATH, in-file=GLOB, func=GLOB, inlined=WHICH "
-				 "and out=TRACE";
-}
-
-/* All arguments, in their order. -1: what is wrong was said. */
-static int
-take_all(int argc, char **argv, struct question *question, const char **out)
-{
-	const char *problem;
-	bool kernel = false;
-
-	for (int i = 0; i < argc; i++) {
-		problem = take(argv[i], question, out);
-		if (problem != NULL) {
-			bool of_argument = value_of(argv[i], "list") == NULL && value_of(argv[i], "kernel") == NULL;
-
-			complain(of_argument ? argv[i] : problem, of_argument ? problem : NULL);
-			return -1;
-		}
-		kernel |= question->kernel != NULL;
-	}
-	if ((problem = ask(question)) != NULL) {
-		complain(problem, NULL);
-		return -1;
-	}
-	if ((entries.count == 0 && !kernel) || *out == NULL) {
-		complain("list=FILE or kernel=PATH, and out=TRACE are needed", NULL);
-		return -1;
-	}
-	entries_sort(&entries);
-	return 0;
-}
-
-static int
-open_trace(const char *out)
-{
-	trace = fopen(out, "w");
-	if (trace == NULL) {
-		complain(out, strerror(errno));
-		return -1;
-	}
-	if (fputs("{\"format\":\"bootsonde-trace\",\"version\":1,\"clock\":\"host\",\"scenario\":{\"name\":\"tcg\"}}\n",
-	    trace) < 0)
-		give_up();
-	return 0;
+	if (error != NULL)
+		return error;
+	plugin_version = info->version.cur;
+	vcpus = (unsigned int)info->system.max_vcpus;
+	error = arguments_read(argc, argv, &arguments);
+	if (error != NULL)
+		return error;
+	has_callers = !arguments.is_counting && arguments.callers != CALLERS_NO &&
+		qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
+	if (arguments.callers == CALLERS_YES && !has_callers)
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "callers=yes: this QEMU cannot note calls: use QEMU 9.1 or later, "
+			"or leave it out");
+	if (arguments.console != NULL)
+		console_init(arguments.console);
+	options = (struct writer_options){
+		.out = arguments.out, .status = arguments.status, .vcpus = vcpus, .has_callers = has_callers,
+		.has_values = arguments.has_values, .is_counting = arguments.is_counting, .entries = &arguments.entries,
+	};
+	return writer_open(&options);
 }
 
 int
 qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_info_t *info, int argc, char **argv)
 {
-	struct question question = {.kernel = NULL};
-	const char *out = NULL;
-	int status;
+	struct cp_error *error = install(info, argc, argv);
 
-	(void)info;
-	question.where.files.items = calloc((size_t)argc + 1, sizeof(char *));
-	question.where.functions.items = calloc((size_t)argc + 1, sizeof(char *));
-	if (question.where.files.items == NULL || question.where.functions.items == NULL) {
-		complain("out of memory", NULL);
-		status = -1;
-	} else {
-		status = take_all(argc, argv, &question, &out);
-	}
-	free(question.where.files.items);
-	free(question.where.functions.items);
-	if (status != 0 || open_trace(out) != 0)
+	if (error != NULL) {
+		complain("%s", error->message);
 		return -1;
+	}
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 	qemu_plugin_register_atexit_cb(id, on_qemu_exit, NULL);
 	return 0;

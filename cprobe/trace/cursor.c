@@ -144,14 +144,14 @@ static bool knows_function(const struct cp_cursor *c, uint64_t id)
 {
 	const struct cp_trace *t = c->trace;
 
-	return id < t->function_limit && t->functions[id].name && t->functions[id].since < (size_t)(c->block - t->blocks);
+	return id < t->function_limit && t->functions_since[id] - 1 < (uint32_t)(c->block - t->blocks);
 }
 
 static bool knows_site(const struct cp_cursor *c, uint64_t id)
 {
 	const struct cp_trace *t = c->trace;
 
-	return id < t->site_limit && t->sites[id].since && t->sites[id].since <= (size_t)(c->block - t->blocks);
+	return id < t->site_limit && t->sites_since[id] - 1 < (uint32_t)(c->block - t->blocks);
 }
 
 static struct cp_error *read_values(struct cp_cursor *c, struct cp_hit *ret)
@@ -198,6 +198,77 @@ struct cp_error *cp_cursor_hit(struct cp_cursor *c, struct cp_hit *ret, bool *mo
 	ret->site = (uint32_t)site;
 	c->left--;
 	return NULL;
+}
+
+/* A varint of up to four bytes; NULL: it is longer. Reads four bytes. */
+static inline const uint8_t *short_number(const uint8_t *p, uint32_t *ret)
+{
+	uint32_t value = p[0];
+
+	if (value < 0x80) {
+		*ret = value;
+		return p + 1;
+	}
+	value = (value & 0x7f) | (uint32_t)p[1] << 7;
+	if (p[1] < 0x80) {
+		*ret = value;
+		return p + 2;
+	}
+	value = (value & 0x3fff) | (uint32_t)p[2] << 14;
+	if (p[2] < 0x80) {
+		*ret = value;
+		return p + 3;
+	}
+	value = (value & 0x1fffff) | (uint32_t)p[3] << 21;
+	*ret = value;
+	return p[3] < 0x80 ? p + 4 : NULL;
+}
+
+/* Those that are sound and have short numbers; what is left is for cp_cursor_hit(), also to say what is wrong. */
+static size_t quick_hits(struct cp_cursor *c, struct cp_hit *ret, size_t room)
+{
+	const struct cp_trace *trace = c->trace;
+	bool has_sites = c->block->flags & CP_BLOCK_HAS_SITES;
+	uint32_t number = (uint32_t)(c->block - trace->blocks);
+	const uint8_t *p = c->at;
+	uint64_t t = c->t;
+	size_t count = 0;
+
+	if (room > c->left)
+		room = c->left;
+	while (count < room && c->end - p >= 12) {
+		uint32_t function, ns, site = 0;
+		const uint8_t *next = short_number(p, &function);
+
+		if (next)
+			next = short_number(next, &ns);
+		if (next && has_sites)
+			next = short_number(next, &site);
+		if (!next || function >= trace->function_limit || trace->functions_since[function] - 1 >= number ||
+			ns > CP_TRACE_LAST - t || (site && (site > trace->site_limit || trace->sites_since[site - 1] - 1 >= number)))
+			break;
+		p = next;
+		t += ns;
+		ret[count++] = (struct cp_hit){ t, function, site, 0 };
+	}
+	c->at = p;
+	c->t = t;
+	c->left -= (uint32_t)count;
+	return count;
+}
+
+struct cp_error *cp_cursor_hits(struct cp_cursor *c, struct cp_hit *ret, size_t room, size_t *count)
+{
+	struct cp_error *error;
+	bool more;
+
+	*count = c->block->flags & CP_BLOCK_HAS_VALUES ? 0 : quick_hits(c, ret, room);
+	if (*count)
+		return NULL;
+	error = cp_cursor_hit(c, ret, &more);
+	if (!error)
+		*count = more;
+	return error;
 }
 
 struct cp_error *cp_cursor_console(struct cp_cursor *c, const char **ret, size_t *length, bool *more)

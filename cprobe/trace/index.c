@@ -62,6 +62,8 @@ static struct cp_error *add_block(struct cp_trace *trace, const struct cp_trace_
 
 	if (!block->size)
 		return NULL;
+	if (trace->block_count >= UINT32_MAX - 1)
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: more than %u blocks", trace->path, UINT32_MAX - 1);
 	grown = cp_grow(trace->blocks, trace->block_count, sizeof(*grown));
 	if (!grown)
 		return &cp_error_no_memory;
@@ -107,24 +109,49 @@ static struct cp_error *find_blocks(struct cp_trace *trace, uint64_t *end)
 	return NULL;
 }
 
-/* Room for ids up to `id`. Pages that are not touched are not there: only ids that are defined cost memory. */
-static struct cp_error *reach(void **table, size_t *limit, uint64_t id, size_t element)
+/* A table by id made larger. Pages that are not touched are not there: only ids that are defined cost memory. */
+static bool enlarge(void *table, size_t was, size_t now, size_t element)
 {
-	size_t wanted = *limit ? *limit : 1024;
-	char *grown;
+	void **at = table;
+	void *grown = calloc(now, element);
 
-	while (wanted <= id)
-		wanted *= 2;
-	if (wanted == *limit)
-		return NULL;
-	grown = calloc(wanted, element);
 	if (!grown)
+		return false;
+	if (was)
+		memcpy(grown, *at, was * element);
+	free(*at);
+	*at = grown;
+	return true;
+}
+
+/* Room for ids up to `id`. */
+static size_t limit_for(size_t limit, uint64_t id)
+{
+	limit = limit ? limit : 1024;
+	while (limit <= id)
+		limit *= 2;
+	return limit;
+}
+
+static struct cp_error *reach_function(struct cp_trace *trace, uint64_t id)
+{
+	size_t was = trace->function_limit, now = limit_for(was, id);
+
+	if (now != was && (!enlarge(&trace->functions, was, now, sizeof(*trace->functions)) ||
+		!enlarge(&trace->functions_since, was, now, sizeof(*trace->functions_since))))
 		return &cp_error_no_memory;
-	if (*limit)
-		memcpy(grown, *table, *limit * element);
-	free(*table);
-	*table = grown;
-	*limit = wanted;
+	trace->function_limit = now;
+	return NULL;
+}
+
+static struct cp_error *reach_site(struct cp_trace *trace, uint64_t id)
+{
+	size_t was = trace->site_limit, now = limit_for(was, id);
+
+	if (now != was && (!enlarge(&trace->sites, was, now, sizeof(*trace->sites)) ||
+		!enlarge(&trace->sites_since, was, now, sizeof(*trace->sites_since))))
+		return &cp_error_no_memory;
+	trace->site_limit = now;
 	return NULL;
 }
 
@@ -152,7 +179,6 @@ static struct cp_error *define_functions(struct cp_trace *trace, struct cp_curso
 		size_t length;
 		bool more;
 		char *copy;
-		void *table = trace->functions;
 		struct cp_error *error = cp_cursor_function(cursor, &id, &address, &name, &length, &more);
 
 		if (error || !more)
@@ -161,16 +187,16 @@ static struct cp_error *define_functions(struct cp_trace *trace, struct cp_curso
 		if (!error && length >= CP_LONGEST_NAME)
 			error = cp_trace_corrupt(trace, cursor->block->at, "the name of function %" PRIu64 " has %zu bytes", id, length);
 		if (!error)
-			error = reach(&table, &trace->function_limit, id, sizeof(*trace->functions));
-		trace->functions = table;
+			error = reach_function(trace, id);
 		if (error)
 			return error;
-		if (trace->functions[id].name)
+		if (trace->functions_since[id])
 			return twice(trace, cursor->block, "function", id, trace->functions[id].address, address);
 		copy = cp_arena_alloc(&trace->arena, length + 1);
 		if (!copy)
 			return &cp_error_no_memory;
-		trace->functions[id] = (struct cp_trace_function){ memcpy(copy, name, length), address, block };
+		trace->functions[id] = (struct cp_trace_function){ memcpy(copy, name, length), address };
+		trace->functions_since[id] = (uint32_t)block + 1;
 		trace->defined++;
 	}
 }
@@ -180,20 +206,19 @@ static struct cp_error *define_sites(struct cp_trace *trace, struct cp_cursor *c
 	for (;;) {
 		uint64_t id, address;
 		bool more;
-		void *table = trace->sites;
 		struct cp_error *error = cp_cursor_site(cursor, &id, &address, &more);
 
 		if (error || !more)
 			return error;
 		error = check_id(trace, cursor->block, "call site", id);
 		if (!error)
-			error = reach(&table, &trace->site_limit, id, sizeof(*trace->sites));
-		trace->sites = table;
+			error = reach_site(trace, id);
 		if (error)
 			return error;
-		if (trace->sites[id].since)
-			return twice(trace, cursor->block, "call site", id, trace->sites[id].address, address);
-		trace->sites[id] = (struct cp_trace_site){ address, block + 1 };
+		if (trace->sites_since[id])
+			return twice(trace, cursor->block, "call site", id, trace->sites[id], address);
+		trace->sites[id] = address;
+		trace->sites_since[id] = (uint32_t)block + 1;
 	}
 }
 

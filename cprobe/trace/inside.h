@@ -23,16 +23,13 @@ struct cp_trace_block {
 	uint16_t kind, flags, vcpu;
 };
 
-/* What an id stands for, from block `since` on. */
+/*
+ * What an id stands for. In tables of their own is since when: 1 + the number of the block that defines it, 0 none. These are
+ * looked at for every event, and stay in the processor's cache.
+ */
 struct cp_trace_function {
-	const char *name;	/* NULL: the id is not defined */
+	const char *name;
 	uint64_t address;
-	size_t since;
-};
-
-struct cp_trace_site {
-	uint64_t address;
-	size_t since;		/* 0: the id is not defined; sites are defined in block since - 1 */
 };
 
 struct cp_trace {
@@ -49,7 +46,8 @@ struct cp_trace {
 	size_t block_count;
 	struct cp_arena arena;		/* names */
 	struct cp_trace_function *functions;	/* by id, up to the limits */
-	struct cp_trace_site *sites;
+	uint64_t *sites;
+	uint32_t *functions_since, *sites_since;
 	size_t function_limit, site_limit;
 	size_t defined;			/* functions */
 
@@ -86,6 +84,8 @@ struct cp_cursor {
 	uint64_t values[CP_VALUES_MAX];	/* of the last hit */
 };
 
+#define CP_HITS 256		/* that are worth to be decoded at once */
+
 struct cp_hit {
 	uint64_t t;
 	uint32_t function;		/* an id that is defined */
@@ -99,6 +99,8 @@ void cp_cursor_deinit(struct cp_cursor *cursor);
 
 /* The next record of a block of that kind. *more false: there is none any more, and the block was as long as it says. */
 struct cp_error *cp_cursor_hit(struct cp_cursor *cursor, struct cp_hit *ret, bool *more);
+/* The next ones, up to `room`, which is quicker; one if they have values. *count 0: there is none any more. */
+struct cp_error *cp_cursor_hits(struct cp_cursor *cursor, struct cp_hit *ret, size_t room, size_t *count);
 /* Texts lie in the cursor's buffer. */
 struct cp_error *cp_cursor_console(struct cp_cursor *cursor, const char **text, size_t *length, bool *more);
 struct cp_error *cp_cursor_json(struct cp_cursor *cursor, json_t **ret, const char **text, size_t *length, bool *more);

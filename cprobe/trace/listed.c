@@ -33,7 +33,7 @@ static struct cp_error *read_globs(const struct cp_trace *trace, json_t *array, 
 static struct cp_error *read_part(const struct cp_trace *trace, json_t *object, struct cp_listed_part *ret)
 {
 	static const char *const words[] = { "include", "exclude", "only" };
-	json_t *inlined = json_object_get(object, "inlined");
+	json_t *inlined = json_object_get(object, "inlined"), *all = json_object_get(object, "all");
 	struct cp_error *error;
 
 	if (!json_is_object(object))
@@ -41,8 +41,14 @@ static struct cp_error *read_part(const struct cp_trace *trace, json_t *object, 
 	error = read_globs(trace, json_object_get(object, "files"), &ret->files);
 	if (!error)
 		error = read_globs(trace, json_object_get(object, "functions"), &ret->functions);
-	if (error || !inlined)
+	if (error)
 		return error;
+	/* A list from a file has no globs, and then nothing can be said of what was not in it. */
+	ret->nothing = json_is_false(all) && !ret->files.count && !ret->functions.count;
+	if (json_is_true(all))
+		ret->files.count = ret->functions.count = 0;
+	if (!inlined)
+		return NULL;
 	for (int i = 0; i < 3; i++) {
 		if (json_is_string(inlined) && !strcmp(json_string_value(inlined), words[i])) {
 			ret->inlined = (enum cp_inlined)i;
@@ -85,7 +91,7 @@ bool cp_listed_has(const struct cp_listed *listed, const char *file, const char 
 	for (size_t i = 0; i < listed->count; i++) {
 		const struct cp_listed_part *p = &listed->parts[i];
 
-		if (inlined ? p->inlined == CP_INLINED_EXCLUDE : p->inlined == CP_INLINED_ONLY)
+		if (p->nothing || (inlined ? p->inlined == CP_INLINED_EXCLUDE : p->inlined == CP_INLINED_ONLY))
 			continue;
 		if ((!p->files.count || (file && cp_globs_path(p->files.items, p->files.count, file))) &&
 			cp_globs_name(p->functions.items, p->functions.count, name))

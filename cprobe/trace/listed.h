@@ -8,6 +8,7 @@
 struct cp_listed_part {
 	struct cp_globs files, functions;
 	enum cp_inlined inlined;
+	bool nothing;		/* what was recorded is not known */
 };
 
 struct cp_listed {

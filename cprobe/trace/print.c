@@ -58,13 +58,20 @@ static void json_args(const struct printing *p, const struct cp_event *event)
 	putc(']', p->out);
 }
 
-/* An event that is JSON already, with another seq. */
+/* An event that is JSON already, with its number: as it is, where it has that, in one line. */
 static struct cp_error *renumber(const struct printing *p, const char *text, size_t length)
 {
 	struct cp_error *error;
-	json_t *object, *numbered = json_object();
-	char *line = NULL;
+	json_t *object, *numbered;
+	char *line = NULL, begin[40];
+	size_t size = (size_t)snprintf(begin, sizeof(begin), "{\"seq\":%" PRIu64 ",", p->printed);
 
+	if (length > size && !memcmp(text, begin, size) && !memchr(text, '\n', length)) {
+		fwrite(text, 1, length, p->out);
+		putc('\n', p->out);
+		return NULL;
+	}
+	numbered = json_object();
 	error = cp_trace_object(text, length, &object);
 	if (!error && object && numbered && !json_object_set_new(numbered, "seq", json_integer((json_int_t)p->printed))) {
 		json_object_del(object, "seq");

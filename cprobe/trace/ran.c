@@ -88,13 +88,14 @@ static struct cp_error *add_events(struct worker *w)
 	uint32_t vcpu = w->cursor.block->vcpu;
 
 	for (;;) {
-		struct cp_hit hit;
-		bool more;
-		struct cp_error *error = cp_cursor_hit(&w->cursor, &hit, &more);
+		struct cp_hit hits[CP_HITS];
+		size_t count;
+		struct cp_error *error = cp_cursor_hits(&w->cursor, hits, CP_HITS, &count);
 
-		if (error || !more)
+		if (error || !count)
 			return error;
-		take(&w->tallies[hit.function], 1, hit.t, hit.t, vcpu);
+		for (size_t i = 0; i < count; i++)
+			take(&w->tallies[hits[i].function], 1, hits[i].t, hits[i].t, vcpu);
 	}
 }
 

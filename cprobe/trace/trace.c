@@ -175,6 +175,8 @@ void cp_trace_close(struct cp_trace *trace)
 	free(trace->blocks);
 	free(trace->functions);
 	free(trace->sites);
+	free(trace->functions_since);
+	free(trace->sites_since);
 	free(trace->ran);
 	cp_arena_deinit(&trace->arena);
 	free(trace->path);

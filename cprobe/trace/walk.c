@@ -16,7 +16,8 @@ struct stream {
 	size_t block, next;		/* its number; that of the stream's next one, or NONE */
 	uint16_t kind;
 	uint64_t t;			/* of the next event */
-	struct cp_hit hit;		/* events */
+	struct cp_hit hits[CP_HITS];	/* events: those decoded at once */
+	size_t at, count;		/* of these: the next one */
 	const char *text;		/* console, json: in the cursor's buffer */
 	size_t length;
 	json_t *object;			/* json; owned */
@@ -75,6 +76,20 @@ static struct cp_error *next_json(struct stream *s, bool *more)
 	return NULL;
 }
 
+static struct cp_error *next_hit(struct stream *s, bool *more)
+{
+	struct cp_error *error = NULL;
+
+	if (++s->at >= s->count) {
+		s->at = 0;
+		error = cp_cursor_hits(&s->cursor, s->hits, CP_HITS, &s->count);
+	}
+	*more = !error && s->count;
+	if (*more)
+		s->t = s->hits[s->at].t;
+	return error;
+}
+
 static struct cp_error *next_of_block(struct stream *s, bool *more)
 {
 	struct cp_error *error;
@@ -82,9 +97,8 @@ static struct cp_error *next_of_block(struct stream *s, bool *more)
 	if (s->kind == CP_BLOCK_JSON)
 		return next_json(s, more);
 	if (s->kind == CP_BLOCK_EVENTS)
-		error = cp_cursor_hit(&s->cursor, &s->hit, more);
-	else
-		error = cp_cursor_console(&s->cursor, &s->text, &s->length, more);
+		return next_hit(s, more);
+	error = cp_cursor_console(&s->cursor, &s->text, &s->length, more);
 	if (!error && *more)
 		s->t = s->cursor.t;
 	return error;
@@ -177,13 +191,13 @@ static struct cp_error *tell(const struct merge *m, struct stream *s, cp_event_f
 	uint16_t vcpu = s->cursor.block->vcpu;
 
 	if (s->kind == CP_BLOCK_EVENTS) {
-		const struct cp_trace_function *f = &trace->functions[s->hit.function];
+		const struct cp_trace_function *f = &trace->functions[s->hits[s->at].function];
 		struct cp_event event = { .t = s->t, .vcpu = vcpu, .kind = "hit", .function = f->name, .address = f->address,
 			.is_entry = true };
 
-		event.site = s->hit.site ? trace->sites[s->hit.site - 1].address : 0;
-		event.values = s->hit.value_count ? s->cursor.values : NULL;
-		event.value_count = s->hit.value_count;
+		event.site = s->hits[s->at].site ? trace->sites[s->hits[s->at].site - 1] : 0;
+		event.values = s->hits[s->at].value_count ? s->cursor.values : NULL;
+		event.value_count = s->hits[s->at].value_count;
 		return each(context, &event);
 	}
 	if (s->kind == CP_BLOCK_CONSOLE) {

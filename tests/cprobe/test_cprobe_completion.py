@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
+import blocks
 import pytest
 from completing import Bash, Zsh
-from cprobe_kit import Cprobe
+from cprobe_kit import Cprobe, nm
 
-VERBS = ["info", "list", "find", "line", "symbol", "type", "symbolize"]
+VERBS = ["info", "list", "find", "line", "symbol", "type", "symbolize", "coverage", "events", "tree", "top"]
+#: Whose question is about a trace, and whose about nothing else.
+TRACES, NO_KERNEL = {"coverage", "events", "tree", "top"}, {"events"}
 VALUES = {"--format": {"text", "json", "gdb"}, "--inlined": {"include", "exclude", "only"}}
 Shell = Union[Bash, Zsh]
 
@@ -37,7 +40,7 @@ def shell(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterato
 
 def table(probe: Cprobe, verb: str) -> set[str]:
     """The options that the command takes, by its complaint about one that it does not."""
-    done = probe.run(verb, "kernel", "--no-such-option")
+    done = probe.run(verb, "kernel", *(["trace"] if verb in TRACES else []), "--no-such-option")
     assert done.returncode == 2
     return set(re.findall(r"--[a-z-]+", done.stderr.splitlines()[0].partition(": give ")[2]))
 
@@ -46,7 +49,8 @@ def table(probe: Cprobe, verb: str) -> set[str]:
 def test_help_has_every_option_and_no_other(probe: Cprobe, verb: str) -> None:
     text = probe.run(verb, "--help").stdout
     assert set(re.findall(r"^  (--[a-z-]+)", text, re.M)) == table(probe, verb) >= {"--format", "--help"}
-    assert text.startswith(f"usage: cprobe {verb} KERNEL")
+    words = [*([] if verb in NO_KERNEL else ["KERNEL"]), *(["TRACE"] if verb in TRACES else [])]
+    assert text.startswith(f"usage: cprobe {verb} {' '.join(words)}")
     assert f"$ cprobe {verb}" in text.replace("| cprobe", "$ cprobe")
     assert "Exit status:" in text
     assert probe.run("help", verb).stdout == text
@@ -67,7 +71,7 @@ def test_man_page_has_every_option_and_no_other(probe: Cprobe, root: Path, verb:
 def test_usage_and_man_page_know_the_same_verbs(probe: Cprobe, root: Path) -> None:
     page = (root / "docs" / "man" / "cprobe.1").read_text()
     assert re.findall(r"^\.Ss (\S+)", page.partition(".Sh VERBS")[2], re.M) == VERBS
-    assert re.findall(r"cprobe (\S+) KERNEL", probe.run().stderr) == VERBS
+    assert re.findall(r"cprobe (\S+) (?:KERNEL|TRACE)", probe.run().stderr) == VERBS
 
 
 def test_man_page_names_every_key(probe: Cprobe, root: Path, guest: Path) -> None:
@@ -122,6 +126,9 @@ def test_examples_are_real(probe: Cprobe, root: Path, guest: Path, tmp_path: Pat
     """Each is run on the reference guest."""
     for name in ("clockguest", "clockguest.debug"):
         (tmp_path / name).symlink_to(guest.with_name(name))
+    build_id = probe.records("info", guest)[0]["build_id"]
+    (tmp_path / "boot.trace").write_bytes(blocks.boot(nm(guest.with_suffix(".full")),
+                                                      kernel={"name": "clockguest", "build_id": build_id}))
     found = examples((root / "docs" / "man" / "cprobe.1").read_text())
     assert {command.split()[1] for command, _ in found if command.startswith("cprobe")} >= set(VERBS) - {"symbolize"}
     for command, output in found:

@@ -46,7 +46,7 @@ class Plugin:
 
     def trace(self, path: Path | None = None) -> Trace:
         path = path or self.out
-        return read_trace(io.StringIO(path.read_text()), path.name)
+        return read_trace(io.BytesIO(path.read_bytes()), path.name)
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ def test_plugin(lab: Lab, qemu: str) -> None:
     plugin = lab.build / "cprobe" / "tcg" / "bootsonde-tcg.so"
     lab.run(scenario, "--append", "guest.i8254=1", "--plugin", f"{plugin},list={listed},out={out}",
             QEMU=qemu).expect(0)
-    trace = read_trace(io.StringIO(out.read_text()), out.name)
+    trace = read_trace(io.BytesIO(out.read_bytes()), out.name)
     seen = essence(lab.trace("both"), "hit", "function", "vcpu")
     assert essence(trace, "hit", "function", "vcpu")[:len(seen)] == seen != []
     assert trace.end is not None

@@ -13,11 +13,17 @@
 
 static char path[] = "/tmp/test_entriesXXXXXX";
 
+void
+complain(const char *format, ...)
+{
+	fail_msg("a note: %s", format);
+}
+
 /* Writes the list, reads it, removes it. */
-static const char *
+static struct cp_error *
 read_text(const char *text, struct entries *ret)
 {
-	const char *problem;
+	struct cp_error *error;
 	FILE *file;
 	int fd;
 
@@ -28,11 +34,11 @@ read_text(const char *text, struct entries *ret)
 	assert_non_null(file);
 	assert_true(fputs(text, file) >= 0);
 	assert_int_equal(fclose(file), 0);
-	*ret = (struct entries){NULL, 0, 0};
-	problem = entries_read(path, ret);
-	entries_sort(ret);
+	*ret = (struct entries){ .items = NULL };
+	error = entries_read(path, ret);
+	assert_null(entries_sort(ret));
 	unlink(path);
-	return problem;
+	return error;
 }
 
 static void
@@ -46,10 +52,10 @@ lines_as_cprobe_prints_them(void **state)
 	assert_int_equal(entries.count, 3);
 	entry = entries_find(&entries, 0xffffffff80200010);
 	assert_non_null(entry);
-	assert_string_equal(entry->name, "\"b\"");
+	assert_string_equal(entry->name, "b");
 	assert_int_equal(entry->line, 1);
-	assert_string_equal(entries_find(&entries, 0x10)->name, "\"a\"");
-	assert_string_equal(entries_find(&entries, 0x20)->name, "\"c\"");
+	assert_string_equal(entries_find(&entries, 0x10)->name, "a");
+	assert_string_equal(entries_find(&entries, 0x20)->name, "c");
 	entries_deinit(&entries);
 	assert_int_equal(entries.count, 0);
 }
@@ -70,7 +76,7 @@ misses(void **state)
 static void
 places_at_one_address_keep_the_order_of_the_list(void **state)
 {
-	static const char *const names[] = {"\"outer\"", "\"copy\"", "\"alias\""};
+	static const char *const names[] = {"outer", "copy", "alias"};
 	struct entries entries;
 	const struct entry *entry;
 
@@ -97,22 +103,30 @@ a_place_named_twice_is_there_once(void **state)
 	assert_null(read_text("0x10 a\n0x10 b\n0x20 a\n0x10 a\n", &entries));
 	assert_int_equal(entries.count, 3);
 	entry = entries_find(&entries, 0x10);
-	assert_string_equal(entry->name, "\"a\"");
-	assert_string_equal(entries_next(&entries, entry)->name, "\"b\"");
+	assert_string_equal(entry->name, "a");
+	assert_string_equal(entries_next(&entries, entry)->name, "b");
 	entries_deinit(&entries);
 }
 
 static void
 lists_are_added_to_each_other(void **state)
 {
+	struct cp_error *error;
 	struct entries entries;
+	char *build_id = NULL;
 
 	(void)state;
 	assert_null(read_text("0x20 c\n0x10 a\n", &entries));
-	assert_non_null(entries_list("/nonexistent/kernel", &(struct cp_where){.files = {NULL, 0}}, CP_INLINED_INCLUDE,
-	    &entries));
-	assert_int_equal(entries.count, 2);
-	assert_string_equal(entries_find(&entries, 0x20)->name, "\"c\"");
+	error = entries_list("/nonexistent/kernel", &(struct cp_where){.files = {NULL, 0}}, CP_INLINED_INCLUDE, &entries,
+	    &build_id);
+	assert_non_null(error);
+	cp_error_destroy(error);
+	assert_null(build_id);
+	assert_null(entries_add(&entries, 0x18, "b"));
+	assert_string_equal(entries_find(&entries, 0x18)->name, "b");
+	assert_null(entries_next(&entries, entries_find(&entries, 0x18)));
+	assert_int_equal(entries.count, 3);
+	assert_string_equal(entries_find(&entries, 0x20)->name, "c");
 	entries_deinit(&entries);
 }
 
@@ -138,11 +152,12 @@ static void
 refused(const char *text, const char *line)
 {
 	struct entries entries;
-	const char *problem = read_text(text, &entries);
+	struct cp_error *error = read_text(text, &entries);
 
-	assert_non_null(problem);
-	assert_non_null(strstr(problem, path));
-	assert_non_null(strstr(problem, line));
+	assert_non_null(error);
+	assert_non_null(strstr(error->message, path));
+	assert_non_null(strstr(error->message, line));
+	cp_error_destroy(error);
 	entries_deinit(&entries);
 }
 
@@ -164,11 +179,17 @@ bad_lines_are_named(void **state)
 static void
 a_missing_file_is_named(void **state)
 {
-	struct entries entries = {NULL, 0, 0};
+	struct entries entries = { .items = NULL };
+	struct cp_error *error = entries_read("/nonexistent/list", &entries);
 
 	(void)state;
-	assert_string_equal(entries_read("/nonexistent/list", &entries), "/nonexistent/list: No such file or directory");
-	assert_non_null(strstr(entries_read("/", &entries), "/: "));
+	assert_non_null(error);
+	assert_string_equal(error->message, "/nonexistent/list: No such file or directory");
+	cp_error_destroy(error);
+	error = entries_read("/", &entries);
+	assert_non_null(error);
+	assert_non_null(strstr(error->message, "/: "));
+	cp_error_destroy(error);
 }
 
 int

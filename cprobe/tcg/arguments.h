@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The plugin's arguments: plugin.c says what they mean. */
+#ifndef BOOTSONDE_ARGUMENTS_H
+#define BOOTSONDE_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "entries.h"
+#include "header.h"
+
+struct arguments {
+	const char *out, *status, *console;
+	const char *kernel;		/* the first kernel= */
+	char *build_id, *more;		/* of it; of header= */
+	struct entries entries;		/* what is recorded, sorted */
+	struct entries known;		/* all functions of the first kernel, sorted; empty without one */
+	struct header_listed listed;
+	bool is_counting, has_values;
+	enum { CALLERS_UNSAID, CALLERS_YES, CALLERS_NO } callers;
+	uint64_t limit;			/* UINT64_MAX: none */
+	bool has_stop;
+	uint64_t stop;			/* an address, among the entries */
+	int icount_shift;		/* -1: not given */
+};
+
+/* Everything in *ret lives until QEMU ends. */
+struct cp_error *arguments_read(int argc, char **argv, struct arguments *ret);
+
+#endif

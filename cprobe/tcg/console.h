@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The console's lines at the place where the guest wrote them: QEMU writes the serial port's log file in the thread of the
+ * vCPU that wrote to the port, so at the next such instruction a line that has become whole is found in it.
+ */
+#ifndef BOOTSONDE_CONSOLE_H
+#define BOOTSONDE_CONSOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONSOLE_LINE_MAX 4096	/* bytes; longer lines are taken in pieces */
+
+struct encoder;
+
+/* The file need not be there yet. The path is kept. */
+void console_init(const char *path);
+/* Before an instruction that writes to a port. */
+void console_look(unsigned int vcpu, void *userdata);
+/* At the end, from the writer's thread: what is left, the last line without its end too. */
+void console_finish(struct encoder *encoder, unsigned int vcpu, uint64_t t);
+
+#endif
