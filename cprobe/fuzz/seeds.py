@@ -8,6 +8,7 @@ What the compilers are is no matter: the seeds are in the tree, and a new form o
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import struct
@@ -243,6 +244,32 @@ def texts() -> None:
         put("match", str(number), text.encode() + b"\0" + form.encode())
 
 
+def traces() -> None:
+    """Blocks as the plugin writes them, with and without their header line; and JSON Lines."""
+    sys.path[:0] = [str(HERE.parents[1] / "gdb"), str(HERE.parents[1] / "tests")]
+    import blocks  # pylint: disable=import-outside-toplevel
+
+    head = blocks.header(args=["rdi"])
+    names = blocks.functions({0: (0xffffffff80200000, "main"), 1: (0xffffffff80200100, "leaf"), 300: (0x1000, "far")})
+    sites = blocks.sites({0: 0xffffffff80200011, 7: 0xffffffff80200111})
+    events = blocks.events(0, [(10 * i, i % 2, i % 8 and None, ()) for i in range(1, 40)])
+    values = blocks.events(1, [(15, 300, 7, (1, 2**64 - 1)), (200, 0, None, ())], 3)
+    lines = blocks.console([(12, "hello"), (300, b"\xff\0")])
+    others = blocks.objects([{"t": 16, "vcpu": 1, "kind": "inject"},
+                             {"t": 17, "vcpu": 0, "kind": "hit", "function": "g", "address": "0x10", "place": "inlined"}])
+    counts = blocks.counts([(0, 5, 3, 1), (300, 1, 900, 0)])
+    end = blocks.end(400)
+    put("trace", "all", b"\0" + names + sites + events + values + lines + others + counts + end)
+    put("trace", "walk", b"\2" + names + sites + values + events + lines + end)
+    put("trace", "counts", b"\0" + names + counts + end)
+    put("trace", "cut", b"\0" + names + sites + events[:-9])
+    put("trace", "whole", b"\1" + head + names + sites + events + end)
+    rows = [{"format": "bootsonde-trace", "version": 1}, {"seq": 0, "t": 5, "vcpu": None, "kind": "console", "text": "hi"},
+            {"seq": 1, "t": 6, "vcpu": 0, "kind": "hit", "function": "f", "address": "0x10", "caller": {"function": "g"}},
+            {"seq": 2, "t": 7, "kind": "end", "outcome": "passed"}]
+    put("trace", "lines", b"\1" + "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
 def main() -> int:
     shutil.rmtree(CORPUS, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="seeds-") as name:
@@ -250,6 +277,7 @@ def main() -> int:
         alternatives(Path(name))
         boundaries(Path(name))
     texts()
+    traces()
     seeds = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(seeds)} seeds, {sum(path.stat().st_size for path in seeds)} bytes")
     return 0

@@ -127,7 +127,7 @@ static bool enlarge(void *table, size_t was, size_t now, size_t element)
 /* Room for ids up to `id`. */
 static size_t limit_for(size_t limit, uint64_t id)
 {
-	limit = limit ? limit : 1024;
+	limit = limit ? limit : 64;
 	while (limit <= id)
 		limit *= 2;
 	return limit;

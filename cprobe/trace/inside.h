@@ -115,6 +115,9 @@ struct cp_error *cp_cursor_count(struct cp_cursor *cursor, uint64_t *function, u
 /* The object that a text is, whose references the caller decreases; NULL: it is none. The error is that of no memory. */
 struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret);
 
+/* Was jansson, which is not careful with it, refused memory in this thread since this was last asked? */
+bool cp_trace_json_refused(void);
+
 /* The event that an object is. What it lacks or has of another type is told as words in *fault, else that is NULL. */
 void cp_trace_event_of(json_t *object, struct cp_event *ret, const char **fault);
 

@@ -2,6 +2,7 @@
 /* JSON Lines, as sessions in GDB write them. */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,19 +10,45 @@
 
 #define CHUNK ((size_t)64 * 1024)
 
+/* jansson takes some text for broken when it has no memory for it: so it is seen what it was refused. */
+static __thread bool refused;
+
+static void *noticed_malloc(size_t size)
+{
+	void *ret = malloc(size);
+
+	if (!ret)
+		refused = true;
+	return ret;
+}
+
+static void notice(void)
+{
+	json_set_alloc_funcs(noticed_malloc, free);
+}
+
+bool cp_trace_json_refused(void)
+{
+	bool ret = refused;
+
+	refused = false;
+	return ret;
+}
+
 struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret)
 {
-	json_error_t why;
-	json_t *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	json_t *value;
 
+	pthread_once(&once, notice);
+	refused = false;
+	value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	*ret = NULL;
-	if (!value && !why.text[0])	/* what is wrong with the text, it says */
-		return &cp_error_no_memory;
-	if (value && !json_is_object(value))
+	if (value && (refused || !json_is_object(value)))
 		json_decref(value);
 	else
 		*ret = value;
-	return NULL;
+	return cp_trace_json_refused() ? &cp_error_no_memory : NULL;
 }
 
 /* "0x..." to a number; 0: it is none. */

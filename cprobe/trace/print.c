@@ -80,7 +80,7 @@ static struct cp_error *renumber(const struct printing *p, const char *text, siz
 	}
 	json_decref(object);
 	json_decref(numbered);
-	if (!error && !line)
+	if (!error && (cp_trace_json_refused() || !line))
 		error = &cp_error_no_memory;
 	if (!error)
 		fprintf(p->out, "%s\n", line);
@@ -119,6 +119,7 @@ static struct cp_error *print_json(const struct printing *p, const struct cp_eve
 static struct cp_error *print_header(const struct printing *p)
 {
 	json_t *copy = json_copy(p->trace->header);
+	struct cp_error *error = NULL;
 	char *line = NULL;
 
 	if (copy) {
@@ -126,11 +127,12 @@ static struct cp_error *print_header(const struct printing *p)
 		line = json_dumps(copy, JSON_COMPACT);
 	}
 	json_decref(copy);
-	if (!line)
-		return &cp_error_no_memory;
-	fprintf(p->out, "%s\n", line);
+	if (line && !cp_trace_json_refused())
+		fprintf(p->out, "%s\n", line);
+	else
+		error = &cp_error_no_memory;
 	free(line);
-	return NULL;
+	return error;
 }
 
 static struct cp_error *print_end(const struct printing *p)
@@ -141,7 +143,7 @@ static struct cp_error *print_end(const struct printing *p)
 	if (!p->trace->end)
 		return NULL;
 	line = json_dumps(p->trace->end, JSON_COMPACT);
-	error = line ? renumber(p, line, strlen(line)) : &cp_error_no_memory;
+	error = line && !cp_trace_json_refused() ? renumber(p, line, strlen(line)) : &cp_error_no_memory;
 	free(line);
 	return error;
 }

@@ -13,8 +13,8 @@
 
 struct stream {
 	struct cp_cursor cursor;
-	size_t block, next;		/* its number; that of the stream's next one, or NONE */
-	uint16_t kind;
+	size_t block, next;		/* its number, while streams are made the last one's; the next one's, or NONE */
+	uint16_t kind, vcpu;
 	uint64_t t;			/* of the next event */
 	struct cp_hit hits[CP_HITS];	/* events: those decoded at once */
 	size_t at, count;		/* of these: the next one */
@@ -126,41 +126,70 @@ static struct cp_error *advance(const struct merge *m, struct stream *s, bool *m
 		" ns, and the one of its vCPU before 0x%" PRIx64, s->t, before);
 }
 
-/* One array of streams for each kind and vCPU that the trace has. */
+/* The streams by kind and vCPU. */
+struct table {
+	uint32_t *slots;		/* 1 + stream; 0: free */
+	size_t size;			/* a power of two */
+};
+
+static uint32_t *slot_of(const struct merge *m, const struct table *table, const struct cp_trace_block *block)
+{
+	uint32_t key = (uint32_t)block->kind << 16 | block->vcpu;
+
+	for (size_t at = key * 0x9e3779b1u >> 8;; at++) {
+		uint32_t *slot = &table->slots[at & (table->size - 1)];
+
+		if (!*slot || (m->streams[*slot - 1].kind == block->kind && m->streams[*slot - 1].vcpu == block->vcpu))
+			return slot;
+	}
+}
+
+/* Put a block to the end of its stream, which is made if it is the first. */
+static struct cp_error *add_block(struct merge *m, const struct table *table, size_t number)
+{
+	const struct cp_trace_block *block = &m->trace->blocks[number];
+	uint32_t *slot = slot_of(m, table, block);
+	struct stream *grown;
+
+	m->following[number] = NONE;
+	if (*slot) {
+		m->following[m->streams[*slot - 1].block] = number;
+		m->streams[*slot - 1].block = number;
+		return NULL;
+	}
+	grown = cp_grow(m->streams, m->stream_count, sizeof(*grown));
+	if (!grown)
+		return &cp_error_no_memory;
+	m->streams = grown;
+	grown += m->stream_count++;
+	memset(grown, 0, sizeof(*grown));
+	grown->block = grown->next = number;
+	grown->kind = block->kind;
+	grown->vcpu = block->vcpu;
+	*slot = (uint32_t)m->stream_count;
+	return NULL;
+}
+
 static struct cp_error *make_streams(struct merge *m)
 {
 	const struct cp_trace *trace = m->trace;
-	size_t keys = (size_t)CP_BLOCK_END * (CP_BLOCK_NO_VCPU + 1);
-	size_t *last = calloc(keys, sizeof(*last));	/* by kind and vCPU: 1 + its last block */
+	struct table table = { NULL, 64 };
 	struct cp_error *error = NULL;
 
+	/* There are three kinds of streams, and fewer than 65536 vCPUs. */
+	while (table.size < 2 * trace->block_count && table.size < (size_t)1 << 19)
+		table.size *= 2;
+	table.slots = calloc(table.size, sizeof(*table.slots));
 	m->following = malloc((trace->block_count + 1) * sizeof(*m->following));
-	if (!last || !m->following)
+	if (!table.slots || !m->following)
 		error = &cp_error_no_memory;
 	for (size_t i = 0; i < trace->block_count && !error; i++) {
-		const struct cp_trace_block *b = &trace->blocks[i];
-		size_t *at = &last[(size_t)b->kind % CP_BLOCK_END * (CP_BLOCK_NO_VCPU + 1) + b->vcpu];
-		struct stream *grown;
+		uint16_t kind = trace->blocks[i].kind;
 
-		m->following[i] = NONE;
-		if (b->kind != CP_BLOCK_EVENTS && b->kind != CP_BLOCK_CONSOLE && b->kind != CP_BLOCK_JSON)
-			continue;
-		if (*at) {
-			m->following[*at - 1] = i;
-		} else {
-			grown = cp_grow(m->streams, m->stream_count, sizeof(*grown));
-			if (!grown) {
-				error = &cp_error_no_memory;
-				break;
-			}
-			m->streams = grown;
-			memset(&grown[m->stream_count], 0, sizeof(*grown));
-			grown[m->stream_count].next = i;
-			grown[m->stream_count++].kind = b->kind;
-		}
-		*at = i + 1;
+		if (kind == CP_BLOCK_EVENTS || kind == CP_BLOCK_CONSOLE || kind == CP_BLOCK_JSON)
+			error = add_block(m, &table, i);
 	}
-	free(last);
+	free(table.slots);
 	return error;
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+import blocks
 import pytest
 from cprobe_kit import Build, Cprobe, nm
 from cprobe_kernels import SOURCES
@@ -20,7 +21,7 @@ from cprobe_kernels import SOURCES
 FIRST = 120
 LIMIT = "out of memory"
 #: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of
-#: the kernel's, ~ for a blank.
+#: the kernel's, TRACE and LINES for a trace of it in either form, ~ for a blank.
 QUESTIONS = ["info", "info --format json", "list", "list --format json", "list --file tsc.c", "list --func lapic_*",
              "find --insn cpuid,rdtsc", "find --insn cpuid,rdmsr,wrmsr --inputs --format json",
              "find --insn hlt --format json", "find --message TSC~not~initialized",
@@ -28,7 +29,9 @@ QUESTIONS = ["info", "info --format json", "list", "list --format json", "list -
              "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin", "symbol l* --format json", "type u_int",
              "type --format json u_int", "symbolize ADDRESS 0x10", "symbolize --inlines --format json ADDRESS",
              "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12", "symbolize < ADDRESS junk 0x10 FUNCTION",
-             "list --format gdb"]
+             "list --format gdb", "coverage TRACE", "coverage TRACE --format json", "events TRACE", "events LINES",
+             "events TRACE --format json", "events LINES --format json --func [a-l]*", "tree TRACE", "tree LINES --depth 2",
+             "tree TRACE --format json", "top TRACE", "top LINES --format json"]
 
 
 class Rationed:
@@ -67,7 +70,25 @@ def rationed(probe: Cprobe, library: Path, tmp_path: Path) -> Rationed:
     return Rationed(probe, library, tmp_path / "count")
 
 
-def asked(question: str, kernel: Path) -> tuple[list[str | Path], str]:
+def traces(rationed: Rationed, kernel: Path, folder: Path) -> dict[str, Path]:
+    """A trace of the kernel, in blocks and as JSON Lines, with something of everything."""
+    symbols = nm(kernel)
+    names = ["lapic_init", *[name for name in sorted(symbols) if name != "lapic_init"][:20]]
+    rows: list[blocks.Event] = [(7 * i * i * i, i * i % len(names), i % len(names) if i % 3 else None, ()) for i in range(60)]
+    build_id = rationed.probe.records("info", kernel)[0]["build_id"]
+    data = (blocks.header(kernel={"name": "k", "build_id": build_id}, listed={"files": ["t*.c"], "inlined": "exclude"})
+            + blocks.functions({i: (symbols[name], name) for i, name in enumerate(names)})
+            + blocks.sites({i: symbols[name] for i, name in enumerate(names)}) + blocks.events(0, rows)
+            + blocks.events(1, rows, 0) + blocks.console([(500, "hello"), (1 << 20, "there")])
+            + blocks.objects([{"t": 900, "vcpu": 0, "kind": "inject", "target": "x"}]) + blocks.counts([(1, 5, 3, 0)])
+            + blocks.end(1 << 30))
+    (folder / "TRACE").write_bytes(data)
+    done = rationed.probe.run("events", folder / "TRACE", "--format", "json")
+    (folder / "LINES").write_text(done.stdout)
+    return {name: folder / name for name in ("TRACE", "LINES")}
+
+
+def asked(question: str, kernel: Path, traced: dict[str, Path] | None = None) -> tuple[list[str | Path], str]:
     """The command's words and its standard input."""
     symbols = nm(kernel)
     address = symbols["lapic_init"] + 4
@@ -75,7 +96,8 @@ def asked(question: str, kernel: Path) -> tuple[list[str | Path], str]:
     text = text.replace("FUNCTION", f"0x{address:016x}~lapic_init+0x4~x86/local_apic.c:30~function")
     command, _, stdin = text.partition(" < ")
     words = [word.replace("~", " ") for word in command.split()]
-    return [words[0], kernel, *words[1:]], "\n".join(stdin.split()).replace("~", " ")
+    more = [(traced or {}).get(word, word) for word in words[1:]]
+    return [words[0], *([] if words[0] == "events" else [kernel]), *more], "\n".join(stdin.split()).replace("~", " ")
 
 
 def numbers(total: int, every: bool) -> list[int]:
@@ -116,8 +138,8 @@ def alone_answer(rationed: Rationed, kernel: Path, words: list[str | Path],
 @pytest.mark.parametrize("variant", ["once", "from then on"])
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_allocation_may_fail(rationed: Rationed, kernel: Path, request: pytest.FixtureRequest, question: str,
-                                   variant: str) -> None:
-    words, stdin = asked(question, kernel)
+                                   variant: str, tmp_path: Path) -> None:
+    words, stdin = asked(question, kernel, traces(rationed, kernel, tmp_path))
     good = rationed.run(words, stdin)
     assert good.returncode in (0, 1), good.stderr
     total = rationed.allocations(words, stdin)
