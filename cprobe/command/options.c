@@ -10,7 +10,8 @@ static const char *const formats[] = { "text", "json", "gdb", NULL };
 static const char *const inlined[] = { "include", "exclude", "only", NULL };
 
 /* What an option's value goes to. */
-enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_MESSAGE, TO_INLINES };
+enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_PADDING, TO_MESSAGE,
+	TO_INLINES };
 
 static const struct option {
 	const char *name;
@@ -24,6 +25,7 @@ static const struct option {
 	{ "inlined", "include|exclude|only", inlined, TO_INLINED, CP_TAKES_INLINED },
 	{ "insn", "LIST", NULL, TO_INSN, CP_TAKES_INSN },
 	{ "inputs", NULL, NULL, TO_INPUTS, CP_TAKES_INPUTS },
+	{ "padding", NULL, NULL, TO_PADDING, CP_TAKES_INPUTS },
 	{ "message", "TEXT", NULL, TO_MESSAGE, CP_TAKES_MESSAGE },
 	{ "in-func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_IN },
 	{ "in-file", "GLOB", NULL, TO_FILES, CP_TAKES_IN },
@@ -153,6 +155,9 @@ static struct cp_error *set_option(const struct option *option, char *value, str
 		return error;
 	case TO_INPUTS:
 		options->inputs = true;
+		return NULL;
+	case TO_PADDING:
+		options->padding = true;
 		return NULL;
 	case TO_INLINES:
 		options->inlines = true;
