@@ -113,6 +113,8 @@ struct cp_details {
 	const char *mnemonic;
 	bool has_input;
 	uint32_t input;			/* what is asked for: the leaf of a cpuid, the register of a rdmsr or wrmsr */
+	uint64_t hop, hop_size;		/* padding that a jump of two bytes reaches; bytes; 0 none */
+	uint64_t cave, cave_size;	/* in the largest padding of the section; bytes; 0 none */
 	uint64_t patches;		/* an instruction of an alternative: the address that it is copied to; 0 none */
 	const char *type, *encoding;	/* of an object or field, by DWARF */
 	const char *call_file;		/* where an inlined copy was called */
@@ -211,11 +213,14 @@ enum cp_inlined { CP_INLINED_INCLUDE, CP_INLINED_EXCLUDE, CP_INLINED_ONLY };
 struct cp_error *cp_list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
 	struct cp_records *records);
 
-/*
- * Instructions, by a list of mnemonics: "cpuid,rdtsc". The same set as a full disassembly's. inputs: say what each cpuid,
- * rdmsr and wrmsr asks for, where that is a constant.
- */
-struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, bool inputs,
+/* What else is wanted of an instruction. */
+enum cp_insn_more {
+	CP_INSN_INPUTS = 1,	/* what a cpuid, rdmsr or wrmsr asks for, where that is a constant */
+	CP_INSN_PADDING = 2,	/* where a jump in its place may lead; only if there is both a hop and a cave */
+};
+
+/* Instructions, by a list of mnemonics: "cpuid,rdtsc". The same set as a full disassembly's. more: of cp_insn_more. */
+struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, unsigned int more,
 	const struct cp_where *where, struct cp_records *records);
 
 /* The instructions that load the address of a C string that prints `text`, and the tests that guard them. */

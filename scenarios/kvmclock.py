@@ -22,6 +22,7 @@ features = scenario.setting("features", 0x01000009, "leaf 0x40000001 EAX: 1 old 
 paused = scenario.setting("paused", False, "the guest is told that it was paused (flag bit 1)")
 fault = scenario.setting("fault", "", "odd, mul0, torn or backwards: what is wrong with the clock")
 again = scenario.setting("again", False, "vCPUs may register anew, elsewhere, later on")
+detour = scenario.setting("detour", True, "the guest's code may be changed so that it is stopped at fewer leaves")
 seed = scenario.setting("seed", 1, "at which reads a fault acts, and how")
 faults = scenario.setting("faults", 5, "how often it acts")
 watch = scenario.setting("watch", "pvclock_init,kvm_clock_*,kvmclock_*,kvm_sched_clock_init,kvm_get_wallclock,"
@@ -30,6 +31,8 @@ limit = scenario.setting("limit", 3, "hits recorded of each of those")
 
 scenario.kvm_clock(tsc_hz=tsc_hz or None, features=features, paused=paused, fault=fault, seed=seed, limit=faults,
                    again=again)
+if not detour:
+    scenario.leave_code()
 scenario.at(Functions(tuple(watch.split(",")), inlined="exclude"), limit=limit, optional=True,
             name="what brings the clock up")
 scenario.until("login:")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Instructions by mnemonic, and the code behind a message. */
 #include <elf.h>
+#include <stdlib.h>
 
 #include "answer/place.h"
 #include "base/record.h"
@@ -8,6 +9,7 @@
 #include "code/input.h"
 #include "code/insn.h"
 #include "code/message.h"
+#include "code/padding.h"
 
 /* Is it a file of debug information, whose code is in another one? */
 static bool has_code_elsewhere(const struct cp_image *image)
@@ -84,7 +86,45 @@ static struct cp_error *add_inputs(struct cp_program *program, const struct cp_c
 	return error;
 }
 
-static struct cp_error *find_insns(struct cp_program *program, const char *mnemonics, bool inputs,
+static int compare_detours(const void *left, const void *right)
+{
+	const struct cp_detour *a = left, *b = right;
+
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+/* Say where those instructions might be replaced by a jump to; alternatives do not run where they are. */
+static struct cp_error *add_padding(const struct cp_code *code, struct cp_records *records, size_t first)
+{
+	struct cp_detour *detours = calloc(records->count - first + 1, sizeof(*detours));
+	struct cp_error *error = detours ? NULL : &cp_error_no_memory;
+	size_t count = 0;
+
+	for (size_t i = first; i < records->count && !error; i++) {
+		if (!records->items[i].details->patches)
+			detours[count++].address = records->items[i].address;
+	}
+	if (!error) {
+		qsort(detours, count, sizeof(*detours), compare_detours);
+		error = cp_detours_find(code, detours, count);
+	}
+	for (size_t i = first; i < records->count && !error; i++) {
+		struct cp_detour key = { .address = records->items[i].address };
+		const struct cp_detour *found = bsearch(&key, detours, count, sizeof(*detours), compare_detours);
+		struct cp_details *d = records->items[i].details;
+
+		if (!found || !found->hop.size)
+			continue;
+		d->hop = found->hop.address;
+		d->hop_size = found->hop.size;
+		d->cave = found->cave.address;
+		d->cave_size = found->cave.size;
+	}
+	free(detours);
+	return error;
+}
+
+static struct cp_error *find_insns(struct cp_program *program, const char *mnemonics, unsigned int more,
 	const struct cp_where *where, struct cp_records *records)
 {
 	struct sites sites = { .records = records };
@@ -103,17 +143,19 @@ static struct cp_error *find_insns(struct cp_program *program, const char *mnemo
 	cp_alternatives_deinit(&sites.alternatives);
 	if (!error)
 		error = cp_places_fill(program, where, records, first);
-	if (!error && inputs)
+	if (!error && (more & CP_INSN_INPUTS))
 		error = add_inputs(program, &code, records, first);
+	if (!error && (more & CP_INSN_PADDING))
+		error = add_padding(&code, records, first);
 	cp_code_deinit(&code);
 	return error;
 }
 
-struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, bool inputs,
+struct cp_error *cp_find_insns(struct cp_program *program, const char *mnemonics, unsigned int more,
 	const struct cp_where *where, struct cp_records *records)
 {
 	cp_program_begin(program);
-	return cp_program_end(program, find_insns(program, mnemonics, inputs, where, records));
+	return cp_program_end(program, find_insns(program, mnemonics, more, where, records));
 }
 
 static struct cp_error *find_message(struct cp_program *program, const char *text, const struct cp_where *where,

@@ -73,6 +73,10 @@ static void json_details(FILE *out, const struct cp_details *d)
 	cp_json_key(out, "mnemonic", d->mnemonic);
 	if (d->has_input)
 		fprintf(out, ", \"input\": \"0x%" PRIx32 "\"", d->input);
+	if (d->hop_size)
+		fprintf(out, ", \"hop\": \"0x%" PRIx64 "\", \"hop_size\": %" PRIu64
+			", \"cave\": \"0x%" PRIx64 "\", \"cave_size\": %" PRIu64,
+			d->hop, d->hop_size, d->cave, d->cave_size);
 	if (d->patches)
 		fprintf(out, ", \"patches\": \"0x%" PRIx64 "\"", d->patches);
 	cp_json_key(out, "section", d->section);

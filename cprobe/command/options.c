@@ -12,8 +12,8 @@ static const char *const formats[] = { "text", "json", "gdb", NULL };
 static const char *const inlined[] = { "include", "exclude", "only", NULL };
 
 /* What an option's value goes to. */
-enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_MESSAGE, TO_INLINES, TO_FROM,
-	TO_TO, TO_GAP, TO_DEPTH, TO_LEAST, TO_LIMIT };
+enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_PADDING, TO_MESSAGE,
+	TO_INLINES, TO_FROM, TO_TO, TO_GAP, TO_DEPTH, TO_LEAST, TO_LIMIT };
 
 static const struct option {
 	const char *name;
@@ -27,6 +27,7 @@ static const struct option {
 	{ "inlined", "include|exclude|only", inlined, TO_INLINED, CP_TAKES_INLINED },
 	{ "insn", "LIST", NULL, TO_INSN, CP_TAKES_INSN },
 	{ "inputs", NULL, NULL, TO_INPUTS, CP_TAKES_INPUTS },
+	{ "padding", NULL, NULL, TO_PADDING, CP_TAKES_INPUTS },
 	{ "message", "TEXT", NULL, TO_MESSAGE, CP_TAKES_MESSAGE },
 	{ "in-func", "GLOB", NULL, TO_FUNCTIONS, CP_TAKES_IN },
 	{ "in-file", "GLOB", NULL, TO_FILES, CP_TAKES_IN },
@@ -189,6 +190,9 @@ static struct cp_error *set_option(const struct option *option, char *value, str
 		return set_number(option, value, 1, &options->limit);
 	case TO_INPUTS:
 		options->inputs = true;
+		return NULL;
+	case TO_PADDING:
+		options->padding = true;
 		return NULL;
 	case TO_INLINES:
 		options->inlines = true;

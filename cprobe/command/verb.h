@@ -18,7 +18,7 @@ enum cp_takes {
 	CP_TAKES_MESSAGE = 1 << 4,
 	CP_TAKES_IN = 1 << 5,		/* --in-func, --in-file */
 	CP_TAKES_INLINES = 1 << 6,
-	CP_TAKES_INPUTS = 1 << 7,
+	CP_TAKES_INPUTS = 1 << 7,	/* --inputs, --padding */
 	CP_TAKES_TIMES = 1 << 8,	/* --from, --to */
 	CP_TAKES_GAP = 1 << 9,
 	CP_TAKES_TREE = 1 << 10,	/* --depth, --least */
@@ -31,7 +31,7 @@ struct cp_options {
 	const struct cp_verb *verb;
 	enum cp_format format;
 	struct cp_where where;	/* --file and --func, or --in-file and --in-func */
-	bool inlines, inputs;
+	bool inlines, inputs, padding;
 	enum cp_inlined inlined;
 	const char *insn, *message;
 	uint64_t from, to, gap, least;	/* ns */

@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	list = lists[(unsigned char)kernel.question[0] % (sizeof(lists) / sizeof(*lists))];
 	snprintf(names, sizeof(names), "%s,%s,%s,%s", list[0], list[1], list[2], list[3]);
 	cp_records_init(&records, CP_FULL);
-	error = cp_find_insns(kernel.program, names, true, &everywhere, &records);
+	error = cp_find_insns(kernel.program, names, CP_INSN_INPUTS | CP_INSN_PADDING, &everywhere, &records);
 	if (!error) {
 		fuzz_take_records(&records, FUZZ_SORTED);
 		FUZZ_ASSERT(!cp_code_init(kernel.program, &code));

@@ -23,7 +23,7 @@ LIMIT = "out of memory"
 #: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of
 #: the kernel's, TRACE and LINES for a trace of it in either form, ~ for a blank.
 QUESTIONS = ["info", "info --format json", "list", "list --format json", "list --file tsc.c", "list --func lapic_*",
-             "find --insn cpuid,rdtsc", "find --insn cpuid,rdmsr,wrmsr --inputs --format json",
+             "find --insn cpuid,rdtsc", "find --insn cpuid,rdmsr,wrmsr --inputs --padding --format json",
              "find --insn hlt --format json", "find --message TSC~not~initialized",
              "find --message calibration~failed --format json", "find --message Statistical~lapic~calibration~failed!",
              "line tsc.c:12 local_apic.c:30", "symbol tsc_freq twin", "symbol l* --format json", "type u_int",

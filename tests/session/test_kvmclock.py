@@ -345,7 +345,7 @@ def pages(root: Path, build: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         (wall,) = made.filled(WallClock.STRUCT)
         overlay = Pages([bytes.fromhex(event["after"]) for event in times], bytes.fromhex(wall["after"]),
                         "\n".join(made.console))
-        with lab.waiting(*kvm, "--smp", "2", "--qmp", lab.runtime / "qmp", name="kvm"):
+        with lab.waiting(*kvm, "--smp", "2", "--qmp", lab.runtime / "qmp", name="kvm") as process:
             wait_for("login under KVM", lambda: "login:" in lab.console("kvm"))
             monitor = Qmp(str(lab.runtime / "qmp"), time.monotonic() + 10, lambda: process.poll() is not None)
             try:

@@ -9,6 +9,7 @@ from typing import Any
 import pexpect
 import pytest
 import terminals
+from fetched import fetched
 from labkit import Lab
 from terminals import launcher
 
@@ -52,6 +53,22 @@ def test_hits_have_callers_and_arguments(lab: Lab, column: Column) -> None:
     assert hit["args"][1]["text"] == "lapic"
     assert hit["caller"]["function"].startswith("lapic_calibrate_initcount+")
     assert (hit["vcpu"], hit["file"].rsplit("/", 1)[-1]) == (0, "subr_clockcalib.c")
+
+
+def test_detour(lab: Lab, column: Column) -> None:
+    """Two vCPUs: each registers its clock, and asks by the same instruction."""
+    append = "console=ttyS0 nokaslr tsc_early_khz=2000000"
+    done = lab.run(lab.stock("kvmclock"), "--kernel", fetched("debian-kernel") / "vmlinux", "--append", append,
+                   "--until", "Unable to mount root", "--smp", "2", "--machine", "acpi=on",
+                   **column.environment).expect(0)
+    trace = lab.trace("kvmclock")
+    assert "cpuid in native_cpuid: detoured" in done.out
+    cave, hop, site = [event for event in trace.of_kind("inject") if event["target"] == "code"]
+    assert (set(cave["before"]), hop["after"][:2], site["before"], site["after"][:2]) == ({"c"}, "e9", "0fa2", "eb")
+    told = [event for event in trace.of_kind("cpuid") if event["seq"] > site["seq"]]
+    assert {(event["leaf"], event["address"]) for event in told} == {
+        (leaf, site["address"]) for leaf in ("0x40000000", "0x40000001")}
+    assert len([event for event in trace.of_kind("inject") if event["target"] == PvclockTime.STRUCT]) == 2
 
 
 def test_cpuid(lab: Lab, column: Column) -> None:
@@ -203,7 +220,7 @@ def test_plugin(lab: Lab, qemu: str) -> None:
     plugin = lab.build / "cprobe" / "tcg" / "bootsonde-tcg.so"
     lab.run(scenario, "--append", "guest.i8254=1", "--plugin", f"{plugin},list={listed},out={out}",
             QEMU=qemu).expect(0)
-    trace = read_trace(io.BytesIO(out.read_bytes()), out.name)
+    trace = lab.read(out.name)
     seen = essence(lab.trace("both"), "hit", "function", "vcpu")
     assert essence(trace, "hit", "function", "vcpu")[:len(seen)] == seen != []
     assert trace.end is not None

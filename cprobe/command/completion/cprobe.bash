@@ -50,7 +50,7 @@ _cprobe() {
     fi
     case ${COMP_WORDS[1]} in
         list) options='--file --func --inlined' ;;
-        find) options='--insn --inputs --message --in-func --in-file' ;;
+        find) options='--insn --inputs --padding --message --in-func --in-file' ;;
         symbolize) options='--inlines' ;;
         coverage) options='--file --func' ;;
         events) options='--func --from --to' ;;
@@ -76,7 +76,7 @@ _cprobe() {
             ((words++))
         elif [[ $word == -- ]]; then
             ended=yes
-        elif [[ $word != *=* && $word != --inlines && $word != --inputs && $word != --help ]]; then
+        elif [[ $word != *=* && $word != --inlines && $word != --inputs && $word != --padding && $word != --help ]]; then
             before=$word
         fi
     done

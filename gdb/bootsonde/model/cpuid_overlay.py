@@ -155,6 +155,25 @@ class CpuidOverlay:
         overlaid = {range_start(each) for each, _ in self._edits}
         return range_start(leaf) in overlaid or 0 in overlaid  # Leaves above their limit show a basic one.
 
+    def changed(self) -> Optional[List[Tuple[int, int]]]:
+        """The leaves, first and last of each run, outside of which every answer is the processor's, whatever its limits
+        are; None: too many to tell. The processor's limits have to be known."""
+        assert self.is_ready
+        if self.limit(0) != self._native.get(0) or any(leaf == self.limit(0) for leaf, _ in self._edits):
+            return None  # Every leaf above its range's limit shows the highest basic one.
+        found = {(leaf, leaf) for leaf, _ in self._edits}
+        for first in RANGES:
+            native, limit = self._native.get(first, first - 1), self.limit(first)
+            if native != limit:
+                found |= {(first, first), (min(native, limit) + 1, max(native, limit))}
+        runs: List[Tuple[int, int]] = []
+        for begin, end in sorted(found):
+            if runs and begin <= runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], max(end, runs[-1][1]))
+            else:
+                runs.append((begin, end))
+        return runs
+
     def plan(self, leaf: int, subleaf: int) -> Optional[CpuidPlan]:
         """How to answer; None: as the processor does. The processor's limits have to be known."""
         assert self.is_ready

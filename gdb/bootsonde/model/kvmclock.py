@@ -18,7 +18,11 @@ from bootsonde.model.errors import UserError
 from bootsonde.model.pvclock import PvclockTime, WallClock, scale_for
 
 SIGNATURE = "KVMKVMKVM"
-#: Bits of leaf 0x40000001 EAX.
+#: The leaf without which no kernel knows of the clock's registers.
+FEATURES = 0x40000001
+#: The leaf with the frequencies.
+RATES = 0x40000010
+#: Bits of FEATURES' EAX.
 OLD_CLOCK, NEW_CLOCK, STABLE_BIT = 1 << 0, 1 << 3, 1 << 24
 _NS = 10 ** 9
 
@@ -73,9 +77,9 @@ class KvmClock:
     def cpuid(self) -> List[str]:
         """The leaves, for a CpuidOverlay. The frequency has to be known."""
         assert self.tsc_hz is not None
-        return [f"0x40000000: eax = 0x40000010, vendor = {SIGNATURE}",
-                f"0x40000001: eax = {self.features:#x}, ebx = 0, ecx = 0, edx = 0",
-                f"0x40000010: eax = {self.tsc_hz // 1000}, ebx = {self.bus_hz // 1000}, ecx = 0, edx = 0"]
+        return [f"0x40000000: eax = {RATES:#x}, vendor = {SIGNATURE}",
+                f"{FEATURES:#x}: eax = {self.features:#x}, ebx = 0, ecx = 0, edx = 0",
+                f"{RATES:#x}: eax = {self.tsc_hz // 1000}, ebx = {self.bus_hz // 1000}, ecx = 0, edx = 0"]
 
     @property
     def system_time_msrs(self) -> Tuple[int, ...]:

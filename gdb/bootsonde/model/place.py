@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 from bootsonde.model.console import printable
+from bootsonde.model.detour import Room
 
 Globs = Union[str, Sequence[str]]
 
@@ -71,12 +72,14 @@ class Check:
 class Insn:
     """Every instruction with this mnemonic, in the functions that match `in_func`.
 
-    inputs: sites say what a cpuid, rdmsr or wrmsr asks for, where that is a constant.
+    inputs: sites say what a cpuid, rdmsr or wrmsr asks for, where that is a constant. padding: they say where a jump in
+    their place may lead.
     """
 
     mnemonic: str
     in_func: Optional[Globs] = None
     inputs: bool = False
+    padding: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "in_func", _frozen(self.in_func))
@@ -84,7 +87,7 @@ class Insn:
     def query(self) -> list[str]:
         """As Functions.query."""
         return ["find", "--insn", self.mnemonic, *_globs("--in-func", self.in_func),
-                *(["--inputs"] if self.inputs else [])]
+                *(["--inputs"] if self.inputs else []), *(["--padding"] if self.padding else [])]
 
     def __str__(self) -> str:
         return f"{self.mnemonic} in {Functions(self.in_func)}" if self.in_func else f"every {self.mnemonic}"
@@ -136,7 +139,10 @@ class Argument:
 
 @dataclass(frozen=True)
 class Site:
-    """One place in the kernel's code, as `cprobe --format json` describes it."""
+    """One place in the kernel's code, as `cprobe --format json` describes it.
+
+    hop, cave: padding near an instruction, and some in a page with little code; both or none.
+    """
 
     address: int
     name: str
@@ -150,6 +156,8 @@ class Site:
     mnemonic: Optional[str] = None
     input: Optional[int] = None
     toward: Optional[str] = None
+    hop: Optional[Room] = None
+    cave: Optional[Room] = None
     args: Tuple[Argument, ...] = field(default=())
 
     @classmethod
@@ -168,6 +176,8 @@ class Site:
             mnemonic=record.get("mnemonic"),
             input=int(record["input"], 0) if "input" in record else None,
             toward=printable(record["toward"]) if record.get("toward") else None,
+            hop=Room(int(record["hop"], 0), record["hop_size"]) if "hop" in record else None,
+            cave=Room(int(record["cave"], 0), record["cave_size"]) if "cave" in record else None,
             args=tuple(Argument(a.get("name") or "?", a.get("type") or "?", a.get("location"), a.get("size"))
                        for a in record.get("args", ())))
 

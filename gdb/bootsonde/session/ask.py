@@ -64,8 +64,8 @@ def step_msr(access: str) -> MsrAccess:
 
 
 @contextlib.contextmanager
-def _replaced(code: bytes, registers: Dict[str, int]) -> Iterator[None]:
-    """Other bytes at the vCPU's place, and other values in registers, for a while."""
+def _replaced(code: bytes, registers: Dict[str, int], stays: bool) -> Iterator[None]:
+    """Other bytes at the vCPU's place, and other values in registers, for a while. stays: the vCPU is then there."""
     pc = machine.register("rip")
     before = {name: machine.register(name) for name in ("rax", "rbx", "rcx", "rdx")}
     bytes_before = machine.read(pc, len(code))
@@ -78,7 +78,7 @@ def _replaced(code: bytes, registers: Dict[str, int]) -> Iterator[None]:
     finally:
         if code != bytes_before:
             machine.write(pc, bytes_before)
-        machine.assign(**before)
+        machine.assign(**before, **({"rip": pc} if stays else {}))
 
 
 def _execute_here(code: bytes, registers: Dict[str, int]) -> Tuple[int, int, int, int]:
@@ -87,10 +87,9 @@ def _execute_here(code: bytes, registers: Dict[str, int]) -> Tuple[int, int, int
     All is then as before. The vCPU's breakpoint there may count once more when it goes on, so it has to be moved.
     """
     pc = machine.register("rip")
-    with ondemand.uninterrupted(), muted(), _replaced(code, registers):
+    with ondemand.uninterrupted(), muted(), _replaced(code, registers, stays=True):
         machine.step_past(pc)
         eax, ebx, ecx, edx = (machine.register(name) & 0xffffffff for name in ("rax", "rbx", "rcx", "rdx"))
-        machine.assign(rip=pc)
     return eax, ebx, ecx, edx
 
 
@@ -115,7 +114,7 @@ def fault() -> None:
     if not machine.is_64_bit():
         raise UserError("a fault can be given in 64-bit code alone, and this vCPU is not in it yet")
     pc = machine.register("rip")
-    with ondemand.uninterrupted(), muted(), _replaced(_LOAD_AT_RAX, {"rax": _NON_CANONICAL}):
+    with ondemand.uninterrupted(), muted(), _replaced(_LOAD_AT_RAX, {"rax": _NON_CANONICAL}, stays=False):
         machine.step_past(pc)
     if machine.register("rip") == pc:
         raise gdb.GdbError(f"the vCPU does not get past the instruction at {pc:#x}")

@@ -19,7 +19,7 @@ from bootsonde.model.cpuid import CpuidAnswer, highest_of
 from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, CpuidPlan
 from bootsonde.model.edits import Edit
 from bootsonde.model.errors import UserError
-from bootsonde.model.kvmclock import FAULTS, Clockwork, KvmClock, Write
+from bootsonde.model.kvmclock import FAULTS, FEATURES, RATES, Clockwork, KvmClock, Write
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
 from bootsonde.model.place import Insn, Site
@@ -49,8 +49,10 @@ def _counted(counts: Counter[str]) -> str:
 class Overlay:
     """One session's. `recorder` is set before the guest runs."""
 
-    def __init__(self, cpuid: CpuidOverlay, msrs: MsrOverlay, clock: Optional[KvmClock]) -> None:
+    def __init__(self, cpuid: CpuidOverlay, msrs: MsrOverlay, clock: Optional[KvmClock], detour: bool) -> None:
+        """detour: the guest's code may be changed for speed, see session/detours.py."""
         self.cpuid = cpuid
+        self.detour = detour
         self.msrs = msrs
         self.clock = clock
         self.clockwork: Optional[Clockwork] = None
@@ -59,6 +61,8 @@ class Overlay:
         self._answered: Counter[str] = Counter()
         self._observed: Counter[str] = Counter()
         self._is_set = False
+        self._is_known = False      # To the kernel: it has been told of the clock's registers.
+        self._is_announced = False  # The same, to the session.
 
     @property
     def wants_cpuid(self) -> bool:
@@ -104,7 +108,8 @@ class Overlay:
         """The places where the session has to stop for it."""
         rules, note = [], "to be answered by the overlay"
         if self.wants_cpuid:
-            rules.append(Rule(Insn("cpuid", inputs=True), stops=False, overlays="cpuid", note=note))
+            rules.append(Rule(Insn("cpuid", inputs=True, padding=self.detour), stops=False, overlays="cpuid",
+                              note=note))
         mnemonics = [name for name, wanted in (("rdmsr", self.msrs.reads), ("wrmsr", self.msrs.writes or self.clock))
                      if wanted]
         if mnemonics:
@@ -124,6 +129,25 @@ class Overlay:
             return self.cpuid.may_change(site.input) or (
                 self.clock is not None and site.input == 1 and not self.cpuid.is_ready)
         return self.msrs.rule(site.input) != MsrRule() or self.clock is not None and site.input in self.clock.msrs
+
+    @property
+    def defers_writes(self) -> bool:
+        """Whether wrmsr instructions matter only once the kernel has been told of the clock: each breakpoint costs."""
+        return self.clock is not None and not self.msrs and not self._is_announced
+
+    def follows(self, site: Site) -> bool:
+        """Whether it matters only once the kernel has been told of the clock, by code that runs where the site does:
+        what is stopped at for the clock alone, but for its first leaf."""
+        if self.clock is None or self.msrs or site.mnemonic == "rdmsr":
+            return False
+        return site.mnemonic == "wrmsr" or site.input in (FEATURES, RATES)
+
+    def take_announcement(self) -> bool:
+        """Once: that the kernel has been told of the clock just now."""
+        if not self.defers_writes or not self._is_known:
+            return False
+        self._is_announced = True
+        return True
 
     @staticmethod
     def aliases(armed: List[Armed], info: Mapping[str, Any]) -> List[Armed]:
@@ -149,6 +173,9 @@ class Overlay:
         tsc_is_virtual: the TSC counts virtual ns, as under icount. Raises UserError.
         """
         notes = []
+        machine.prepare()
+        # With paging on, the kernel may have been told of a clock before this session.
+        self._is_announced = bool(machine.register("cr0") >> 31 & 1)
         if self.clock is not None:
             if self.clock.tsc_hz is None:
                 self.clock.tsc_hz = 10 ** 9 if tsc_is_virtual else frequency.measure()
@@ -201,6 +228,7 @@ class Overlay:
             return False
         leaf, subleaf = machine.register("rax") & _MASK32, machine.register("rcx") & _MASK32
         answer = plan.answer(leaf, subleaf, None)
+        self._is_known |= leaf == FEATURES
         # Whatever is read comes before what is written, which has GDB look for its frame anew.
         self._told_cpuid(site, answer, None)
         machine.assign(rax=answer.eax, rbx=answer.ebx, rcx=answer.ecx, rdx=answer.edx, rip=machine.register("rip") + 2)
@@ -264,6 +292,7 @@ class Overlay:
                 self.recorder.cpuid(site, native, asked, caller=caller)
             return
         answer = plan.answer(leaf, subleaf, native if plan.ask is not None else None)
+        self._is_known |= leaf == FEATURES
         self._set_answer(answer)
         if observed:
             self.recorder.cpuid(site, answer, asked, native=native, caller=caller)

@@ -164,6 +164,15 @@ class Points:
             point = self.by_address[site.address] = Point(site.address, self._on_hit)
         point.armed.append(each)
 
+    def move(self, point: Point, address: int) -> None:
+        """A breakpoint's rules stand at another address from now on. At a stop only."""
+        def work() -> None:
+            moved = self.by_address[address] = Point(address, self._on_hit)
+            moved.armed = point.armed
+            del self.by_address[point.address]
+            point.delete()
+        _quietly(work)
+
     def check(self) -> None:
         """Before the guest runs: every watchpoint is the hardware's. Raises UserError."""
         for watched in self._watched.values():

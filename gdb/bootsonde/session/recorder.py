@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
 
 import gdb
 
@@ -92,6 +92,7 @@ class Recorder:
         self._echo = echo
         self._start: Optional[int] = None
         self._said: Set[Tuple[Any, ...]] = set()
+        self.stands_for: Dict[int, int] = {}  # A breakpoint's address in a detour -> its site's.
         self.writer: Optional[TraceWriter] = None
         if trace is not None:
             self.writer = TraceWriter(open(trace, "w", encoding="utf-8", errors="replace"), header)
@@ -130,6 +131,7 @@ class Recorder:
         if site.kind in ("check", "line"):
             return None
         pc = machine.register("rip")
+        pc = self.stands_for.get(pc, pc)
         if site.kind == "function" or self._callers.starts_at(pc) == pc:
             try:
                 return self._callers.described(machine.read_number(machine.register("rsp"), 8))
@@ -265,6 +267,12 @@ class Recorder:
         kept = "" if after == wanted else f"; the guest kept {after.hex()}"
         if self._is_new("clock", vcpu, site.address, address, wanted):
             self._line(vcpu, f"  {kind.STRUCT} at physical {address:#x}: {kind.unpack(wanted).summary()}{kept}")
+
+    def detoured(self, site: Site, writes: Sequence[Tuple[int, bytes, bytes]]) -> None:
+        """A detour was written into the guest's code: (address, bytes before, bytes after) of each of its parts."""
+        for address, before, after in writes:
+            self.event("inject", machine.current_vcpu(), function=site.function, target="code", address=f"{address:#x}",
+                       before=before.hex(), after=after.hex())
 
     def console(self, t: int, line: str) -> None:
         """The guest has printed a line."""

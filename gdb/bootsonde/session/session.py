@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, List, Optional, Set, Union
+from typing import Any, List, Optional, Union
 
 import gdb
 
@@ -20,8 +20,10 @@ from bootsonde.model.summary import summary
 from bootsonde.probe import Probe, Symbolizer
 from bootsonde.session import machine
 from bootsonde.session.actions import Actions
+from bootsonde.session.arming import Arming
 from bootsonde.session.callers import Callers
 from bootsonde.session.connection import Connection, check_identity
+from bootsonde.session.detours import Detours
 from bootsonde.session.frontier import listed, next_sites
 from bootsonde.session.guard import check_writable
 from bootsonde.session.overlay import Overlay
@@ -56,7 +58,6 @@ class Session:
         self._spent: List[Union[Point, Watchpoint]] = []
         self._failure: Optional[BaseException] = None
         self._identified = False
-        self._load_addresses: Set[int] = set()  # Whose code may be that of another kernel, or of what unpacks one.
         self._stop_at_hit = False
         self._hit = False
         self._own_stop = False
@@ -94,13 +95,14 @@ class Session:
         self._identified = check_identity(info)
         callers = Callers(self.symbolizer, info)
         tripwire = Rule(Functions(PANIC_FUNCTIONS, inlined="exclude"), optional=True, outcome="panic")
-        self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock)
+        self.overlay = Overlay(scenario.cpuid_overlay, scenario.msr_overlay, scenario.clock, scenario.detour)
         rules = [*scenario.rules, *self.overlay.rules()]
         if any(rule.changes for rule in rules):
             check_writable(f"{scenario.name} cannot run, as it changes the guest")
         notes = self.overlay.prepare(self.config.icount)
         self.planned, remarks = self.planner.plan([*rules, tripwire])
-        self._narrow_overlays(self.planned)
+        self.arming = Arming(self.overlay, info)
+        wanted = self.arming.narrow(self.planned)
         count = sum(len(planned.armed) for planned in self.planned[:-1])
         if not count:
             raise UserError(f"{self.config.symbols} has nothing of what {scenario.name} looks for:\n  "
@@ -125,6 +127,7 @@ class Session:
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
         self.overlay.recorder = self._recorder
+        self.detours = Detours(self.points, self.overlay, self._recorder, info)
         self.actions = Actions(self.planner, self.symbolizer, self._recorder, Writers(callers), self.overlay,
                                self.points)
         deadline = None if self.config.deadline_s is None else time.monotonic() + self.config.deadline_s
@@ -133,29 +136,22 @@ class Session:
         if self._watchdog.began_late:
             say("  note: this guest has run already; start it again to see its boot from the first instruction")
         try:
-            self.points.add([armed for planned in self.planned for armed in planned.armed
-                             if planned.rule.outcome != "panic" or armed.site.kind == "function"])
+            self.points.add(wanted + [armed for planned in self.planned for armed in planned.armed
+                                      if not planned.rule.overlays and (
+                                          planned.rule.outcome != "panic" or armed.site.kind == "function")])
         except UserError:
             self.points.clear()
             raise
 
-    def _narrow_overlays(self, planned: List[Planned]) -> None:
-        """Only the sites where the overlay may have to act, in both places where their code may run."""
-        for each in planned:
-            if each.rule.overlays:
-                each.armed = [armed for armed in each.armed if self.overlay.concerns(armed.site)]
-                aliases = self.overlay.aliases(each.armed, self._info)
-                self._load_addresses.update(armed.site.address for armed in aliases)
-                each.armed += aliases
-
     def add_overlay(self, kind: str, line: str) -> int:
         """One more `cpuid` or `msr` line in the running session; how many breakpoints that took. Raises UserError."""
         self.overlay.add(kind, line)
+        self.detours.undo()  # Their leaves are others now.
         planned, _ = self.planner.plan([rule for rule in self.overlay.rules() if rule.overlays == kind])
-        self._narrow_overlays(planned)
+        wanted = self.arming.narrow(planned)
         there = {address for address, point in self.points.by_address.items()
                  if any(armed.rule.overlays == kind for armed in point.armed)}
-        new = [armed for each in planned for armed in each.armed if armed.site.address not in there]
+        new = [armed for armed in wanted if armed.site.address not in there]
         if not new and not there:
             raise UserError(f"cprobe finds no {kind} instruction in this kernel: nothing will be answered")
         self.points.add(new)
@@ -166,6 +162,7 @@ class Session:
         (planned,), remarks = self.planner.plan([rule])
         if not planned.armed:
             raise UserError("; ".join(remarks))
+        self.detours.undo()  # It may be about code that they have replaced.
         self.points.add(planned.armed)
         self.planned.insert(-1, planned)
         return planned
@@ -196,14 +193,17 @@ class Session:
 
     def _on_hit(self, point: Union[Point, Watchpoint]) -> bool:
         try:
-            stop = not self._passes(point) and self._reached(point)
+            if isinstance(point, Point) and self._passes(point):
+                stop = self.detours.passed(point)
+            else:
+                stop = self._reached(point)
         except (Exception, KeyboardInterrupt) as error:  # GDB would swallow it. run() raises it.
             self._failure = error
             stop = True
         self._own_stop |= stop
         return stop
 
-    def _passes(self, point: Union[Point, Watchpoint]) -> bool:
+    def _passes(self, point: Point) -> bool:
         """Whether there is nothing but a cpuid which the processor answers: most are, and each is to take no time."""
         return self._identified and self.verdict is None and point.armed[0].rule.overlays == "cpuid" and (
             len(point.armed) == 1 and self.overlay.passes()) and not (
@@ -213,7 +213,7 @@ class Session:
         if self.verdict is not None:
             return False  # The run has ended; a person may `continue` without recording.
         self._take_console()
-        if not self._identified and point.address not in self._load_addresses:
+        if not self._identified and point.address not in self.arming.load_addresses:
             check_identity(self._info, virtual=True)
             self._identified = True
         change = point.take_change() if isinstance(point, Watchpoint) else None
@@ -240,7 +240,8 @@ class Session:
                 if all(each.spent for each in point.armed):
                     self._spent.append(point)
         self._overlay(point, waiting)
-        stop = bool(self._pending or self._spent) or self._ending is not None or (self._stop_at_hit and self._hit)
+        stop = bool(self._pending or self._spent or self.arming.due or self._ending) or (
+            self._stop_at_hit and self._hit)
         there = self.points.by_address.get(machine.register("rip"))
         if there is not None and there is not point and there.is_valid() and there.enabled:
             stop |= self._reached(there)  # GDB steps over a breakpoint to which the vCPU was moved.
@@ -258,6 +259,7 @@ class Session:
                 armed.hits += 1
                 if machine.register("rip") == point.address and not self.overlay.answer_now(armed.site):
                     self._pending.append(armed)
+                self.arming.answered(armed.site)
                 self._leave_clock()
                 break
 
@@ -337,7 +339,9 @@ class Session:
         """What hits have left to do once the guest stands still."""
         self._raise_failure()
         self._retire()
+        self._set_due()
         self._act()
+        self.detours.make()
 
     def _retire(self) -> None:
         """Disable breakpoints whose rules are spent.
@@ -378,12 +382,23 @@ class Session:
             gdb.events.stop.disconnect(note)
         return bool(signals)
 
+    def _set_due(self) -> None:
+        """Set the breakpoints that are due; that where the vCPU stands is asked by hand, as GDB would step over it."""
+        due, self.arming.due = self.arming.due, []
+        here = machine.register("rip") if due else 0
+        was_there = here in self.points.by_address
+        self.points.add(due)
+        if not was_there and here in self.points.by_address:
+            self.points.by_address[here].stop()
+
     def _act(self) -> None:
         """What could not be done in stop(): step cpuid, rdmsr and wrmsr instructions."""
         while self._pending:
             armed = self._pending.pop(0)
             stepped = self.actions.step(armed)
+            self.arming.answered(armed.site)
             self._leave_clock()
+            self._set_due()
             self._retire()
             if not stepped:
                 say(f"  {armed.site.label}: no such instruction here; not stepped")
@@ -426,8 +441,10 @@ class Session:
         self._take_console()
         verdict = self._identity_verdict() or verdict
         if not verdict.vcpus and machine.connected():
+            places = [(vcpu, pc if pc is None else self.detours.stands_for(pc))
+                      for vcpu, pc in machine.program_counters()]
             verdict.vcpus = [VcpuPlace(vcpu, pc, "" if pc is None else self.symbolizer.describe(pc))
-                             for vcpu, pc in machine.program_counters()]
+                             for vcpu, pc in places]
         if self.watchdog.partial():
             self.recorder.console(self.recorder.now(), printable(self.watchdog.partial()))
         self.verdict = verdict
@@ -474,6 +491,9 @@ class Session:
         """Take the breakpoints out; a run that has not ended ends here. The connection stays."""
         if self.started and self.verdict is None:
             self.finish(Verdict(Outcome.INTERRUPTED, "the session was left before the run had ended"))
+        if self.started:
+            with contextlib.suppress(gdb.error):  # The guest may end just now.
+                self.detours.undo()
         self.points.clear()
         self.close_files()
 
