@@ -9,7 +9,8 @@ counts    all functions counted
 all       all functions recorded
 
 A boot is the time from QEMU's start to the end text on its console. The four take turns, and a ratio is of one round;
-bars are for the medians. Then GDB stops at one hot function, and its stops per second are set against the plugin's events.
+bars are for the medians. Then GDB stops at one hot function, and its stops per second are set against the plugin's
+events.
 QEMUs: --qemu, else the machine's own and the one that launch/fetch.sh keeps.
 """
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The TCG plugin's list of addresses. */
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
@@ -17,8 +16,8 @@ static void remove_list(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static int fd = -1;
-	struct entries entries = { NULL, 0, 0 };
-	const char *problem;
+	struct entries entries = { .items = NULL };
+	struct cp_error *error;
 
 	if (fd < 0) {
 		fd = mkstemp(path);
@@ -26,14 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		atexit(remove_list);
 	}
 	FUZZ_ASSERT(!ftruncate(fd, 0) && pwrite(fd, data, size, 0) == (ssize_t)size);
-	problem = entries_read(path, &entries);
-	FUZZ_ASSERT(problem ? *problem != 0 : entries.count > 0);
-	entries_sort(&entries);
+	error = entries_read(path, &entries);
+	FUZZ_ASSERT(error ? *error->message != 0 : entries.count > 0);
+	cp_error_destroy(error);
+	FUZZ_ASSERT(!entries_sort(&entries));
 	for (size_t i = 0; i < entries.count; i++) {
 		const struct entry *first = entries_find(&entries, entries.items[i].address), *at = first;
-		size_t length = strlen(entries.items[i].name);
 
-		FUZZ_ASSERT(length >= 3 && entries.items[i].name[0] == '"' && entries.items[i].name[length - 1] == '"');
+		FUZZ_ASSERT(*entries.items[i].name != '\0');
 		FUZZ_ASSERT(first && first <= &entries.items[i]);
 		while (at && at != &entries.items[i])
 			at = entries_next(&entries, at);

@@ -14,7 +14,7 @@ from labkit import Lab
 from terminals import launcher
 
 from bootsonde.model.pvclock import STABLE, PvclockTime
-from bootsonde.model.trace import Trace, read_trace
+from bootsonde.model.trace import Trace
 
 from .conftest import Column, version
 
