@@ -30,6 +30,7 @@ static uint64_t **called;		/* BY_CALL: of each vCPU */
 static unsigned int vcpus;
 static const struct entries *list;
 static struct first *firsts;
+static _Atomic(const struct entry *) last;	/* of counts_last() */
 static uint64_t *written;		/* how much of each count is in the trace */
 static struct clock_window window;
 
@@ -109,13 +110,22 @@ counts_at(struct qemu_plugin_insn *insn, const struct entry *entry)
 	}
 }
 
+void
+counts_last(unsigned int vcpu, const struct entry *entry)
+{
+	for (const struct entry *at = entry; at != NULL; at = entries_next(list, at))
+		note_first(vcpu_running(vcpu), (void *)(uintptr_t)(at - list->items));
+	atomic_store(&last, entry);
+}
+
 static uint64_t
 count_of(size_t number)
 {
-	uint64_t sum = 0;
+	const struct entry *final = atomic_load(&last);
+	uint64_t sum = final != NULL && final->address == list->items[number].address;
 
 	if (way == BY_BLOCK)
-		return board_row(&board, 0)[number];
+		return sum + board_row(&board, 0)[number];
 	for (unsigned int i = 0; i < vcpus; i++)
 		sum += way == BY_CALL ? called[i][number] : board_row(&board, i)[number];
 	return sum;

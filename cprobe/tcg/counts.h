@@ -18,6 +18,8 @@ struct qemu_plugin_insn;
 struct cp_error *counts_init(unsigned int vcpus, const struct entries *entries);
 /* Have all entries at this place counted. */
 void counts_at(struct qemu_plugin_insn *insn, const struct entry *entry);
+/* The entries at this place end the counting, and count once themselves. In the thread of that vCPU. */
+void counts_last(unsigned int vcpu, const struct entry *entry);
 
 /* From the writer's thread: what was counted since the last call. *last: a function that was, if there is any. */
 void counts_write(struct encoder *encoder, uint32_t *last);

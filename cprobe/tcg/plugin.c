@@ -173,7 +173,7 @@ note_site(struct qemu_plugin_insn *insn, enum insn_kind kind, uint64_t address, 
 static void
 on_stop(unsigned int vcpu, void *userdata)
 {
-	(void)vcpu;
+	counts_last(vcpu, userdata);
 	record_stop(userdata);
 }
 
@@ -191,9 +191,10 @@ note_entry(struct qemu_plugin_insn *insn, uint64_t address)
 		record_at(insn, entry);
 		return;
 	}
-	counts_at(insn, entry);
 	if (arguments.has_stop && address == arguments.stop)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_stop, QEMU_PLUGIN_CB_NO_REGS, (void *)(uintptr_t)entry);
+	else
+		counts_at(insn, entry);
 }
 
 static void

@@ -47,11 +47,11 @@ class Plugin:
             subprocess.run([self.cprobe, "list", self.lab.kernel, *words], stdout=file, check=True, timeout=20)
         return path
 
-    def boot(self, arguments: str, *words: str, **environment: str) -> Done:
-        """Run the guest to its end; arguments: the plugin's, after its file."""
+    def boot(self, arguments: str, *words: str, qemu: tuple[str, ...] = (), **environment: str) -> Done:
+        """Run the guest to its end; arguments: the plugin's, after its file; qemu: more of QEMU's own."""
         return self.lab.command([str(self.lab.root / "launch" / "microvm_debug.sh"), "--no-wait", "--stub", "none",
                                  "--append", LOGIN, "--plugin", f"{self.file}{arguments}", *words,
-                                 str(self.lab.kernel)], **environment)
+                                 str(self.lab.kernel), "--", *qemu], **environment)
 
     def all(self, *more: str) -> str:
         """Arguments: every function of the guest into the trace."""

@@ -45,8 +45,9 @@ def test_events_are_those_of_qemus_own_log(either: Plugin) -> None:
     listed = either.list(*FILES, "--inlined", "exclude")
     addresses = [line.split()[0] for line in listed.read_text().splitlines()]
     log = either.lab.cwd / "log"
-    either.boot(f",list={listed},out={either.out}", "--", "-d", "exec,nochain", "-D", str(log),
-                "-dfilter", ",".join(f"{address}+1" for address in sorted(set(addresses)))).expect(PASSED)
+    either.boot(f",list={listed},out={either.out}", qemu=(
+        "-d", "exec,nochain", "-D", str(log), "-dfilter",
+        ",".join(f"{address}+1" for address in sorted(set(addresses))))).expect(PASSED)
     blocks = Counter(f"0x{int(pc, 16):x}" for pc in re.findall(r"^Trace \d+: \S+ \[\w+/(\w+)/", log.read_text(), re.M))
     entries = Counter(str(hit["address"]) for hit in either.trace().of_kind("hit"))
     twins = Counter(addresses)
@@ -212,7 +213,7 @@ def test_console_lines_are_where_they_were_written(either: Plugin, words: tuple[
     console = either.lab.cwd / "console"
     either.boot(either.all(f"console={console}"), "--console", str(console), *words).expect(PASSED)
     trace = either.trace()
-    written = console.read_bytes().decode().split("\r\n")
+    written = console.read_bytes().decode().removesuffix("\r\n").split("\r\n")
     assert [line["text"] for line in trace.of_kind("console")] == written and len(written) > 20
     putc = characters = 0
     for event in trace.events:
