@@ -272,6 +272,9 @@ struct cp_error *cp_info(struct cp_program *program, struct cp_info *ret);
 /* The build-id alone, in hex, of which nothing else need be read. *ret is the caller's to free; NULL: it has none. */
 struct cp_error *cp_build_id(struct cp_program *program, char **ret);
 
+/* The segments alone; they are the program's. */
+void cp_segments(const struct cp_program *program, const struct cp_segment **ret, size_t *count);
+
 /* -- Traces ------------------------------------------------------------------------------------------------------ */
 
 /* What a boot did: the file of a session in GDB (JSON Lines) or of the QEMU plugin (blocks). */

@@ -32,6 +32,12 @@ struct cp_error *cp_build_id(struct cp_program *program, char **ret)
 	return NULL;
 }
 
+void cp_segments(const struct cp_program *program, const struct cp_segment **ret, size_t *count)
+{
+	*ret = program->image->segments;
+	*count = program->image->segment_count;
+}
+
 static void read_notes(const struct cp_image *image, struct cp_info *info)
 {
 	struct cp_note note;

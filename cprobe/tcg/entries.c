@@ -4,6 +4,7 @@
 
 #include "plugin.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,27 @@ add_records(const char *kernel, const struct cp_records *records, struct entries
 	return error;
 }
 
+static struct cp_error *
+add_loads(struct cp_program *program, struct entries *entries)
+{
+	const struct cp_segment *segments;
+	struct load *grown;
+	size_t count;
+
+	cp_segments(program, &segments, &count);
+	grown = reallocarray(entries->loads, entries->load_count + count + 1, sizeof(*grown));
+	if (grown == NULL)
+		return &cp_error_no_memory;
+	entries->loads = grown;
+	for (size_t i = 0; i < count; i++) {
+		const struct cp_segment *each = &segments[i];
+
+		if (each->type == PT_LOAD && (each->flags & PF_X) != 0 && each->vaddr != each->paddr)
+			entries->loads[entries->load_count++] = (struct load){ each->vaddr, each->paddr, each->filesz };
+	}
+	return NULL;
+}
+
 struct cp_error *
 entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined inlined, struct entries *entries,
     char **build_id)
@@ -135,6 +157,8 @@ entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined i
 		error = cp_records_sort(&records);
 	if (error == NULL)
 		error = add_records(kernel, &records, entries);
+	if (error == NULL)
+		error = add_loads(program, entries);
 	if (error == NULL)
 		error = cp_build_id(program, build_id);
 	cp_records_deinit(&records);
@@ -220,6 +244,7 @@ entries_deinit(struct entries *entries)
 		free(entries->items[i].name);
 	free(entries->items);
 	free(entries->slots);
+	free(entries->loads);
 	*entries = (struct entries){ .items = NULL };
 }
 
@@ -243,4 +268,22 @@ entries_next(const struct entries *entries, const struct entry *entry)
 	const struct entry *next = entry + 1;
 
 	return next < entries->items + entries->count && next->address == entry->address ? next : NULL;
+}
+
+const struct load *
+entries_load(const struct entries *entries, uint64_t address)
+{
+	for (size_t i = 0; i < entries->load_count; i++)
+		if (address - entries->loads[i].virtual < entries->loads[i].size)
+			return &entries->loads[i];
+	return NULL;
+}
+
+const struct load *
+entries_load_at(const struct entries *entries, uint64_t physical)
+{
+	for (size_t i = 0; i < entries->load_count; i++)
+		if (physical - entries->loads[i].physical < entries->loads[i].size)
+			return &entries->loads[i];
+	return NULL;
 }

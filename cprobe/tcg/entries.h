@@ -15,12 +15,19 @@ struct entry {
 	char *name;
 };
 
+/* Code that is not linked where it is loaded: it runs there until the kernel has turned paging on. */
+struct load {
+	uint64_t virtual, physical, size;
+};
+
 struct entries {
 	struct entry *items; /* after entries_sort: sorted by address, then in the order that they were added */
 	size_t count;
 	size_t room;
 	uint32_t *slots;	/* index + 1 of the first at an address, by a hash of it; 0 free */
 	unsigned int bits;	/* of the hash */
+	struct load *loads;	/* of the kernels that were listed */
+	size_t load_count;
 };
 
 /* Add the places of the list in file `path`. Lines are `0xADDRESS NAME ...`; what follows the name is passed over. */
@@ -46,5 +53,9 @@ void entries_deinit(struct entries *entries);
  */
 const struct entry *entries_find(const struct entries *entries, uint64_t address);
 const struct entry *entries_next(const struct entries *entries, const struct entry *entry);
+
+/* The load that the address is linked in, or loaded in; NULL none. */
+const struct load *entries_load(const struct entries *entries, uint64_t address);
+const struct load *entries_load_at(const struct entries *entries, uint64_t physical);
 
 #endif

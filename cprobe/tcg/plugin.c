@@ -24,8 +24,8 @@
  * several name is recorded once. (The key cannot be file=, as cprobe's option is: QEMU takes that for another plugin's
  * file. A comma in a value is written twice, as everywhere in QEMU.)
  *
- * TRACE is in blocks: ../trace/format.h. The address is the one the guest runs at, so code that runs before paging at its
- * load address is not seen.
+ * TRACE is in blocks: ../trace/format.h. Of a kernel, code that runs before paging where it is loaded is told by where it
+ * is linked; of a list=, only what runs at the addresses listed is seen.
  *
  * vCPUs run in threads of their own; each has a ring (record.c), which a thread empties into the trace (writer.c).
  */
@@ -197,6 +197,24 @@ note_entry(struct qemu_plugin_insn *insn, uint64_t address)
 		counts_at(insn, entry);
 }
 
+/*
+ * Where the code at this address is linked. Until the kernel has turned paging on it runs where it is loaded; afterwards
+ * other code may, a user's program for one.
+ */
+static uint64_t
+linked(uint64_t address)
+{
+	static bool is_paged;	/* under `translating` */
+	const struct load *load;
+
+	if (is_paged || entries_load(&arguments.entries, address) != NULL) {
+		is_paged = true;
+		return address;
+	}
+	load = entries_load_at(&arguments.entries, address);
+	return load != NULL ? address - load->physical + load->virtual : address;
+}
+
 static void
 on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
@@ -210,7 +228,7 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		clock_translate(tb, (unsigned int)count);
 	for (size_t i = 0; i < count; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		uint64_t address = qemu_plugin_insn_vaddr(insn), target = 0;
+		uint64_t address = linked(qemu_plugin_insn_vaddr(insn)), target = 0;
 
 		note_entry(insn, address);
 		if (decodes || host_clock.is_virtual) {
