@@ -34,6 +34,8 @@ RATIOS = {"drgn": 20.0, "gdb": 100.0, "objdump": 150.0, "llvm-symbolizer": 30.0}
 SLOW_S, SLOW_ROUNDS, LIMIT_S = 0.5, 3, 300.0
 FIVE = "cpuid,rdtsc,rdtscp,rdmsr,wrmsr"
 ADDRESSES = 10_000
+#: In a job's command: the file of a trace with so many events.
+TRACE, EVENTS = "TRACE", 12_000_000
 
 
 @dataclass
@@ -137,6 +139,18 @@ def addresses_of(kernel: Path, path: Path) -> None:
     path.write_text("".join(f"{start + source.randrange(size):#x}\n" for _ in range(ADDRESSES)), encoding="ascii")
 
 
+def trace_of(cprobe: str, kernel: Path, folder: Path) -> Path:
+    """A trace in blocks of all functions, as of a big boot on one vCPU, by boot_trace.c."""
+    program, path, functions = folder / "boot_trace", folder / "trace", folder / "functions"
+    subprocess.run(["cc", "-O2", "-o", program, HERE / "boot_trace.c", "-lz"], check=True)
+    with open(functions, "wb") as out:
+        subprocess.run([cprobe, "list", kernel, "--inlined", "exclude"], stdin=subprocess.DEVNULL, stdout=out,
+                       check=True)
+    with open(functions, "rb") as source, open(path, "wb") as out:
+        subprocess.run([program, str(EVENTS), "1"], stdin=source, stdout=out, check=True)
+    return path
+
+
 class Peers:
     """Makes the peers' commands for a kernel, and knows which of them this machine has."""
 
@@ -238,6 +252,10 @@ def jobs_for(cprobe: str, kernel: Path, slow: bool) -> List[Job]:
             [peers.gdb_type("no_such_struct"), peers.drgn("type", "drgn", "no_such_struct"),
              peers.pahole("dwarf", "no_such_struct")], 60.0, status=1),
     ]
+    million = f"{EVENTS // 1_000_000} million events"
+    jobs += [Job(f"why {name}, {million}", [cprobe, "why", k, name, TRACE], [], 1500.0)
+             for name in ("kvmclock_init", "pvclock_read_wallclock", "ext4_fill_super")]
+    jobs.append(Job(f"next, {million}", [cprobe, "next", k, TRACE]))
     return jobs
 
 
@@ -247,6 +265,10 @@ def measure(jobs: List[Job], kernel: Path, rounds: int, with_peers: bool) -> Dic
     with private_folder() as folder:
         spawner = Spawner(folder)
         addresses_of(kernel, folder / "addresses")
+        if any(TRACE in job.command for job in jobs):
+            trace = str(trace_of(jobs[0].command[0], kernel, folder))
+            for job in jobs:
+                job.command = [trace if word == TRACE else word for word in job.command]
         with open(kernel, "rb") as file:  # into the page cache
             while file.read(1 << 24):
                 pass

@@ -14,10 +14,12 @@ import blocks
 import pytest
 from completing import Bash, Zsh
 from cprobe_kit import Cprobe, nm
+from whykit import ALL, write_trace
 
-VERBS = ["info", "list", "find", "line", "symbol", "type", "symbolize", "coverage", "events", "tree", "top"]
+VERBS = ["info", "list", "find", "line", "symbol", "type", "symbolize", "coverage", "events", "tree", "top",
+         "why", "next"]
 #: Whose question is about a trace, and whose about nothing else.
-TRACES, NO_KERNEL = {"coverage", "events", "tree", "top"}, {"events"}
+TRACES, NO_KERNEL = {"coverage", "events", "tree", "top", "why", "next"}, {"events"}
 VALUES = {"--format": {"text", "json", "gdb"}, "--inlined": {"include", "exclude", "only"}}
 Shell = Union[Bash, Zsh]
 
@@ -49,7 +51,8 @@ def table(probe: Cprobe, verb: str) -> set[str]:
 def test_help_has_every_option_and_no_other(probe: Cprobe, verb: str) -> None:
     text = probe.run(verb, "--help").stdout
     assert set(re.findall(r"^  (--[a-z-]+)", text, re.M)) == table(probe, verb) >= {"--format", "--help"}
-    words = [*([] if verb in NO_KERNEL else ["KERNEL"]), *(["TRACE"] if verb in TRACES else [])]
+    words = [*([] if verb in NO_KERNEL else ["KERNEL"]), *(["FUNC"] if verb == "why" else []),
+             *(["TRACE"] if verb in TRACES else [])]
     assert text.startswith(f"usage: cprobe {verb} {' '.join(words)}")
     assert f"$ cprobe {verb}" in text.replace("| cprobe", "$ cprobe")
     assert "Exit status:" in text
@@ -129,6 +132,8 @@ def test_examples_are_real(probe: Cprobe, root: Path, guest: Path, tmp_path: Pat
     build_id = probe.records("info", guest)[0]["build_id"]
     (tmp_path / "boot.trace").write_bytes(blocks.boot(nm(guest.with_suffix(".full")),
                                                       kernel={"name": "clockguest", "build_id": build_id}))
+    write_trace(tmp_path / "tcg.trace", guest.with_suffix(".full"), ["attimer_identify", "kvm_clock_identify"], ALL,
+                {"kvm_clock_identify": [16_253_000]}, kernel={"name": "clockguest", "build_id": build_id})
     found = examples((root / "docs" / "man" / "cprobe.1").read_text())
     assert {command.split()[1] for command, _ in found if command.startswith("cprobe")} >= set(VERBS) - {"symbolize"}
     for command, output in found:

@@ -14,12 +14,13 @@ ALL: dict[str, Any] = {"files": [], "functions": []}
 SOURCE = Path(__file__).with_name("why_cases.c").read_text()
 
 
-def write_trace(path: Path, kernel: Path, ran: Iterable[str], listed: Mapping[str, Any] | None = None,
-                times: Mapping[str, list[int]] | None = None) -> Path:
-    """A trace in which functions ran, one ms after the other or at these times in ns; `listed`: what was recorded."""
-    table, when = nm(kernel), dict(times or {})
+def write_trace(path: Path, elf: Path, ran: Iterable[str], listed: Mapping[str, Any] | None = None,
+                times: Mapping[str, list[int]] | None = None, **more: Any) -> Path:
+    """A trace in which functions ran, one ms after the other or at these times in ns; `listed`: what was recorded;
+    `more`: of the header."""
+    table, when = nm(elf), dict(times or {})
     events = [(t, name) for number, name in enumerate(ran, 1) for t in when.get(name, [number * 1_000_000])]
-    header: dict[str, Any] = {"format": "bootsonde-trace", "version": 1, "clock": "icount"}
+    header: dict[str, Any] = {"format": "bootsonde-trace", "version": 1, "clock": "icount", **more}
     if listed is not None:
         header["listed"] = listed
     lines = [header]
