@@ -255,7 +255,14 @@ def jobs_for(cprobe: str, kernel: Path, slow: bool) -> List[Job]:
     million = f"{EVENTS // 1_000_000} million events"
     jobs += [Job(f"why {name}, {million}", [cprobe, "why", k, name, TRACE], [], 1500.0)
              for name in ("kvmclock_init", "pvclock_read_wallclock", "ext4_fill_super")]
-    jobs.append(Job(f"next, {million}", [cprobe, "next", k, TRACE]))
+    jobs += [
+        Job(f"next, {million}", [cprobe, "next", k, TRACE]),
+        Job(f"coverage, {million}", [cprobe, "coverage", k, TRACE], [], 1000.0, 300.0),
+        Job(f"coverage --file pvclock.c, {million}", [cprobe, "coverage", k, TRACE, "--file", "pvclock.c"], [], 1000.0),
+        Job(f"top, {million}", [cprobe, "top", k, TRACE], rss_bar=300.0),
+        Job(f"tree, {million}", [cprobe, "tree", k, TRACE], rss_bar=300.0),
+        Job(f"events --format json, {million}", [cprobe, "events", TRACE, "--format", "json"], rss_bar=20.0),
+    ]
     return jobs
 
 

@@ -41,8 +41,8 @@ struct cp_error *cp_callers_init(struct cp_program *program, struct cp_trace *tr
 void cp_callers_deinit(struct cp_callers *callers);
 
 /*
- * The function or inlined copy of that name that begins at the address, made if it is new; `name` is copied. NULL: whatever
- * function begins there, by the program's name if it is new.
+ * The function or inlined copy of that name that begins at the address, made if it is new; `name` is copied. NULL:
+ * whatever function begins there, by the program's name if it is new.
  */
 struct cp_error *cp_called_at(struct cp_callers *callers, uint64_t address, const char *name, uint32_t *ret);
 
@@ -52,8 +52,8 @@ struct cp_error *cp_caller_of(struct cp_callers *callers, const struct cp_event 
 enum cp_way { CP_WAY_NONE, CP_WAY_POINTER, CP_WAY_DIRECT };
 
 /*
- * How the code of a function may call or jump to that address. A trace that has call sites has none of a call by a thunk,
- * which ends in a return: of such a trace, only that way is looked for.
+ * How the code of a function may call or jump to that address. A trace that has call sites has none of a call by a
+ * thunk, which ends in a return: of such a trace, only that way is looked for.
  */
 struct cp_error *cp_calls_to(struct cp_callers *callers, uint32_t function, uint64_t address, enum cp_way *ret);
 

@@ -7,7 +7,8 @@
 #include "base/arena.h"
 
 /* Time passes in the function entered last. */
-static struct cp_error *pass(struct cp_calls *calls, struct cp_vcpu_stack *s, unsigned int vcpu, uint64_t t, uint32_t next)
+static struct cp_error *pass(struct cp_calls *calls, struct cp_vcpu_stack *s, unsigned int vcpu, uint64_t t,
+	uint32_t next)
 {
 	uint64_t ns = t - s->t;
 	struct cp_call_gap gap = { s->t, ns, vcpu, CP_NO_CALLER, next };
@@ -38,8 +39,8 @@ static struct cp_error *push(struct cp_calls *calls, struct cp_vcpu_stack *s, ui
 	uint32_t node = 0;
 
 	if (!error && calls->options->depth)
-		error = cp_tree_enter(calls, chain->depth ? cp_chain_top(chain)->node : s->root, chain->depth, function, kind, s->t,
-			&node);
+		error = cp_tree_enter(calls, chain->depth ? cp_chain_top(chain)->node : s->root, chain->depth, function, kind,
+			s->t, &node);
 	return error ? error : cp_stack_push(s, function, node);
 }
 
@@ -49,7 +50,7 @@ struct place {
 	bool is_known;
 };
 
-/* Look at one frame: may it have called? *again: where the function was called from before, if it has not returned. */
+/* Look at one frame: may it have called? *again: where the function was called from before. */
 static struct cp_error *look(struct cp_calls *calls, const struct cp_vcpu_stack *s, struct place at, uint64_t address,
 	struct place *direct, struct place *again, struct place *pointer)
 {
@@ -74,8 +75,9 @@ static struct cp_error *look(struct cp_calls *calls, const struct cp_vcpu_stack 
 }
 
 /*
- * Return to whoever may have called, by the code: the latest function that calls that one; else what called it before, which
- * is likelier than that it calls itself by a pointer; else the latest that calls by pointers. False for *found: none does.
+ * Return to whoever may have called, by the code: the latest function that calls that one; else what called it before,
+ * which is likelier than that it calls itself by a pointer; else the latest that calls by pointers. False for *found:
+ * none does.
  */
 static struct cp_error *return_by_code(struct cp_calls *calls, struct cp_vcpu_stack *s, uint64_t address, bool *found)
 {
@@ -83,7 +85,8 @@ static struct cp_error *return_by_code(struct cp_calls *calls, struct cp_vcpu_st
 
 	for (uint32_t i = s->chain_count; i-- && !direct.is_known; ) {
 		for (uint32_t depth = s->chains[i]->depth; depth && !direct.is_known; depth--) {
-			struct cp_error *error = look(calls, s, (struct place){ i, depth, true }, address, &direct, &again, &pointer);
+			struct place at = { i, depth, true };
+			struct cp_error *error = look(calls, s, at, address, &direct, &again, &pointer);
 
 			if (error)
 				return error;
@@ -228,8 +231,8 @@ static struct cp_error *make(struct cp_program *program, struct cp_trace *trace,
 	if (!error)
 		error = cp_trace_walk(trace, take, calls);
 	if (!error && !calls->events)
-		return cp_error_create(CP_ERROR_NOT_FOUND, "the trace has no entries of functions in that time: give a trace of events, "
-			"not of counts alone, and a longer time");
+		return cp_error_create(CP_ERROR_NOT_FOUND, "the trace has no entries of functions in that time: give a trace of "
+			"events, not of counts alone, and a longer time");
 	if (!error)
 		error = finish(calls, cp_trace_end_time(trace));
 	qsort(calls->gaps, calls->gap_count, sizeof(*calls->gaps), by_time);

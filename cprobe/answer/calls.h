@@ -2,10 +2,11 @@
 /*
  * Who called whom, and where a boot's time went, inferred from entries of functions: a trace has no returns.
  *
- * Each vCPU has a stack of the functions that were entered. An event's call site lies in a function: what lies above that
- * on the stack has returned. Where the site's function is not there, it begins a new chain on top, as a thread that was
- * switched to does; so does an entry without a site, as an interrupt's. Time from one event of a vCPU to its next belongs to
- * the function that was entered last. Memory grows with what was called from where, not with the number of events.
+ * Each vCPU has a stack of the functions that were entered. An event's call site lies in a function: what lies above
+ * that on the stack has returned. Where the site's function is not there, it begins a new chain on top, as a thread that
+ * was switched to does; so does an entry without a site, as an interrupt's. Time from one event of a vCPU to its next
+ * belongs to the function that was entered last. Memory grows with what was called from where, not with the number of
+ * events.
  */
 #ifndef CPROBE_CALLS_H
 #define CPROBE_CALLS_H

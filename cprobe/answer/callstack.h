@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a vCPU is in. A chain is functions that call each other, from one on that nobody on it called; on top of one there may
- * be others, of interrupts and of threads that were switched to. A chain that the vCPU went back from is kept aside: if it
- * was a thread's, it goes on.
+ * What a vCPU is in. A chain is functions that call each other, from one on that nobody on it called; on top of one there
+ * may be others, of interrupts and of threads that were switched to. A chain that the vCPU went back from is kept aside:
+ * if it was a thread's, it goes on.
  */
 #ifndef CPROBE_CALLSTACK_H
 #define CPROBE_CALLSTACK_H

@@ -8,8 +8,8 @@
 /* 64 MiB and more of nodes: beyond that, calls are told apart no further. */
 #define MAX_NODES ((size_t)1 << 20)
 
-static struct cp_error *add_node(struct cp_calls *calls, uint32_t parent, enum cp_node_kind kind, uint32_t what, uint64_t t,
-	uint32_t *ret)
+static struct cp_error *add_node(struct cp_calls *calls, uint32_t parent, enum cp_node_kind kind, uint32_t what,
+	uint64_t t, uint32_t *ret)
 {
 	struct cp_call_tree *tree = &calls->tree;
 	struct cp_node *grown = cp_grow(tree->nodes, tree->count, sizeof(*grown));
@@ -137,7 +137,8 @@ struct cp_error *cp_tree_add_text(struct cp_calls *calls, uint32_t parent, const
 	for (size_t i = 0; i < length; i++)
 		text[i] = bytes[i] ? bytes[i] : '?';
 	grown[tree->text_count++] = text;
-	return add_node(calls, parent, console ? CP_NODE_CONSOLE : CP_NODE_EVENT, (uint32_t)tree->text_count - 1, event->t, &node);
+	return add_node(calls, parent, console ? CP_NODE_CONSOLE : CP_NODE_EVENT, (uint32_t)tree->text_count - 1, event->t,
+		&node);
 }
 
 void cp_tree_add_up(struct cp_calls *calls)

@@ -118,8 +118,8 @@ struct cp_error *cp_coverage(struct cp_program *program, struct cp_trace *trace,
 	if (error)
 		return error;
 	if (!where->files.count && !where->functions.count && all.foreign)
-		cp_program_note(program, "%zu of the %zu functions that the trace saw are not in %s: is it the kernel that was traced?",
-			all.foreign, all.ran, program->image->path);
+		cp_program_note(program, "%zu of the %zu functions that the trace saw are not in %s: is it the kernel that was "
+			"traced?", all.foreign, all.ran, program->image->path);
 	if (format == CP_FORMAT_JSON) {
 		for (size_t i = 0; i < all.row_count; i++)
 			print_json(out, &all.rows[i]);

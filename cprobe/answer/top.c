@@ -83,7 +83,8 @@ static void print_gaps_json(FILE *out, const struct cp_calls *calls)
 	for (size_t i = 0; i < calls->gap_count; i++) {
 		const struct cp_call_gap *gap = &calls->gaps[i];
 
-		fprintf(out, "{\"kind\": \"gap\", \"t\": %" PRIu64 ", \"length\": %" PRIu64 ", \"vcpu\": %u", gap->t, gap->length, gap->vcpu);
+		fprintf(out, "{\"kind\": \"gap\", \"t\": %" PRIu64 ", \"length\": %" PRIu64 ", \"vcpu\": %u", gap->t,
+			gap->length, gap->vcpu);
 		cp_json_key(out, "in", cp_call_name(calls, gap->in));
 		if (gap->next != CP_NO_CALLER)
 			cp_json_key(out, "next", cp_call_name(calls, gap->next));
@@ -113,8 +114,8 @@ static void print_gaps(FILE *out, const struct cp_calls *calls)
 	}
 }
 
-static void print(FILE *out, const struct cp_calls *calls, const struct cp_called *const *rows, size_t count, size_t shown,
-	const struct cp_record *places, enum cp_format format)
+static void print(FILE *out, const struct cp_calls *calls, const struct cp_called *const *rows, size_t count,
+	size_t shown, const struct cp_record *places, enum cp_format format)
 {
 	uint64_t all = 0, rest = 0, functions = 0;
 
@@ -135,13 +136,13 @@ static void print(FILE *out, const struct cp_calls *calls, const struct cp_calle
 	for (size_t i = 0; i < shown; i++)
 		print_row(out, calls, rows[i], &places[i], all);
 	if (shown < count)
-		fprintf(out, "%12.3f  %5.1f%%  %12s  %10s  %12s  %zu more: --limit shows them\n", (double)rest / 1e6, percent(rest, all), "",
-			"", "", count - shown);
+		fprintf(out, "%12.3f  %5.1f%%  %12s  %10s  %12s  %zu more: --limit shows them\n", (double)rest / 1e6,
+			percent(rest, all), "", "", "", count - shown);
 	print_gaps(out, calls);
 }
 
-struct cp_error *cp_top(struct cp_program *program, struct cp_trace *trace, const struct cp_view *view, enum cp_format format,
-	FILE *out)
+struct cp_error *cp_top(struct cp_program *program, struct cp_trace *trace, const struct cp_view *view,
+	enum cp_format format, FILE *out)
 {
 	struct cp_calls_options options = { &view->when, view->gap, 0 };
 	const struct cp_called **rows = NULL;

@@ -93,8 +93,8 @@ static void print_children(struct printing *p, uint32_t number, unsigned int dep
 	}
 	p->hidden += count;
 	if (count)
-		fprintf(p->out, "%12.3f  %12s  %10" PRIu64 "  %*s+ %" PRIu64 " other%s\n", (double)inclusive / 1e6, "", entries,
-			(int)(2 * depth), "", count, count == 1 ? "" : "s");
+		fprintf(p->out, "%12.3f  %12s  %10" PRIu64 "  %*s+ %" PRIu64 " other%s\n", (double)inclusive / 1e6, "",
+			entries, (int)(2 * depth), "", count, count == 1 ? "" : "s");
 }
 
 static void print_text(struct printing *p)
@@ -183,8 +183,8 @@ struct cp_error *cp_tree(struct cp_program *program, struct cp_trace *trace, con
 	if (!error && view->least == CP_LEAST_AUTOMATIC)
 		p.least = format == CP_FORMAT_JSON ? 0 : automatic(&calls);
 	if (!error && calls.tree.full)
-		cp_program_note(program, "more than %zu calls differ: those beyond are counted as \"deeper\": give a lower --depth, or a "
-			"shorter time", calls.tree.count);
+		cp_program_note(program, "more than %zu calls differ: those beyond are counted as \"deeper\": give a lower --depth, "
+			"or a shorter time", calls.tree.count);
 	if (!error && format == CP_FORMAT_JSON) {
 		for (uint32_t i = 0; i < calls.tree.count; i++) {
 			if (calls.tree.nodes[i].kind == CP_NODE_VCPU)

@@ -37,8 +37,8 @@ struct cp_error *cp_cursor_open(struct cp_cursor *c, const struct cp_trace *trac
 		return error;
 	check = (uint32_t)crc32(0, c->buffer, b->size);
 	if (check != b->check)
-		return cp_trace_corrupt(trace, b->at, "the %u bytes of the block have the checksum 0x%08x, and its header says 0x%08x",
-			b->size, check, b->check);
+		return cp_trace_corrupt(trace, b->at, "the %u bytes of the block have the checksum 0x%08x, and its header says "
+			"0x%08x", b->size, check, b->check);
 	c->trace = trace;
 	c->block = b;
 	c->at = c->buffer;
@@ -62,8 +62,8 @@ static struct cp_error *bad_number(struct cp_cursor *c, const char *what)
 	while (p < c->end && *p & 0x80)
 		p++;
 	if (p == c->end)
-		return cp_trace_corrupt(c->trace, offset(c), "%s of record %llu leaves its block of %u bytes", what, record_number(c),
-			c->block->size);
+		return cp_trace_corrupt(c->trace, offset(c), "%s of record %llu leaves its block of %u bytes", what,
+			record_number(c), c->block->size);
 	return cp_trace_corrupt(c->trace, offset(c), "%s of record %llu has more than 64 bits", what, record_number(c));
 }
 
@@ -126,8 +126,8 @@ static struct cp_error *text(struct cp_cursor *c, const char *what, const char *
 
 	READ(c, &size, what);
 	if (size > (uint64_t)(c->end - c->at))
-		return cp_trace_corrupt(c->trace, offset(c), "%s of record %llu has 0x%" PRIx64 " bytes, and its block only 0x%tx more",
-			what, record_number(c), size, c->end - c->at);
+		return cp_trace_corrupt(c->trace, offset(c), "%s of record %llu has 0x%" PRIx64 " bytes, and its block only 0x%tx "
+			"more", what, record_number(c), size, c->end - c->at);
 	*ret = (const char *)c->at;
 	*length = (size_t)size;
 	c->at += size;
@@ -245,7 +245,8 @@ static size_t quick_hits(struct cp_cursor *c, struct cp_hit *ret, size_t room)
 		if (next && has_sites)
 			next = short_number(next, &site);
 		if (!next || function >= trace->function_limit || trace->functions_since[function] - 1 >= number ||
-			ns > CP_TRACE_LAST - t || (site && (site > trace->site_limit || trace->sites_since[site - 1] - 1 >= number)))
+			ns > CP_TRACE_LAST - t ||
+			(site && (site > trace->site_limit || trace->sites_since[site - 1] - 1 >= number)))
 			break;
 		p = next;
 		t += ns;

@@ -29,7 +29,8 @@ struct cp_error *cp_trace_corrupt(const struct cp_trace *trace, uint64_t at, con
 	va_end(ap);
 	if (length < 0)
 		return &cp_error_no_memory;
-	error = cp_error_create(CP_ERROR_CORRUPT, "%s: the trace is damaged at offset 0x%" PRIx64 ": %s", trace->path, at, text);
+	error = cp_error_create(CP_ERROR_CORRUPT, "%s: the trace is damaged at offset 0x%" PRIx64 ": %s", trace->path, at,
+		text);
 	free(text);
 	return error;
 }
@@ -100,8 +101,8 @@ static struct cp_error *check_header(struct cp_trace *trace)
 	if (!format || strcmp(format, FORMAT))
 		return no_trace(trace, "the format that its first line names is not \"" FORMAT "\"");
 	if (!json_is_integer(version) || json_integer_value(version) != VERSION)
-		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: trace version %" JSON_INTEGER_FORMAT ": this cprobe reads version %d",
-			trace->path, json_integer_value(version), VERSION);
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: trace version %" JSON_INTEGER_FORMAT ": this cprobe reads "
+			"version %d", trace->path, json_integer_value(version), VERSION);
 	if (encoding && !(json_is_string(encoding) && !strcmp(json_string_value(encoding), "blocks")))
 		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: encoding \"%s\": this cprobe reads JSON Lines and blocks",
 			trace->path, json_is_string(encoding) ? json_string_value(encoding) : "?");
