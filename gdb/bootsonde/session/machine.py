@@ -89,13 +89,16 @@ def assign(**registers: int) -> None:
 
 def prepare() -> None:
     """What `assign` has to know takes 2 ms to learn, at the first time: not while a guest waits at an instruction."""
-    _register_numbers(gdb.selected_inferior().architecture().name())
+    _register_numbers(gdb.selected_inferior().architecture().name(), target())
 
 
 @functools.lru_cache(maxsize=None)
-def _register_numbers(architecture: str) -> Mapping[str, int]:
-    """The stub's numbers of 64-bit registers; none where GDB cannot be told that it does not know their values."""
-    assert architecture == gdb.selected_inferior().architecture().name()
+def _register_numbers(architecture: str, stub: str) -> Mapping[str, int]:
+    """The stub's numbers of 64-bit registers; none where GDB cannot be told that it does not know their values.
+
+    architecture, stub: those of now; for others the numbers may be others.
+    """
+    assert architecture == gdb.selected_inferior().architecture().name() and stub == target()
     try:
         gdb.execute("maintenance flush register-cache", to_string=True)
         shown = str(gdb.execute("maintenance print remote-registers", to_string=True))
@@ -107,7 +110,7 @@ def _register_numbers(architecture: str) -> Mapping[str, int]:
 def _assign_by_packet(registers: Mapping[str, int]) -> bool:
     """The same by the remote protocol, in a third of the time: GDB looks for its frame anew after each register that it
     writes. False: it has to be GDB."""
-    numbers = _register_numbers(gdb.selected_inferior().architecture().name())
+    numbers = _register_numbers(gdb.selected_inferior().architecture().name(), target())
     thread = gdb.selected_thread()
     if thread is None or not thread.ptid[1] or not set(registers) <= set(numbers):
         return False
