@@ -222,13 +222,17 @@ list_stop(struct arguments *arguments)
 
 /* Indirect calls are told from what else comes to a function's entry by knowing all entries. */
 static struct cp_error *
-list_known(struct arguments *arguments)
+list_known(struct arguments *arguments, bool has_calls)
 {
 	struct cp_where everything = { .files = { .count = 0 } };
 	struct cp_error *error;
 	char *build_id = NULL;
 
-	if (arguments->kernel == NULL)
+	if (arguments->kernel == NULL || !(arguments->has_stop || (has_calls && arguments->callers != CALLERS_NO &&
+	    !arguments->is_counting)))
+		return NULL;
+	arguments->knows_all = true;
+	if (arguments->listed.has_all && strcmp(arguments->listed.inlined, "only") != 0)
 		return NULL;
 	error = entries_list(arguments->kernel, &everything, CP_INLINED_EXCLUDE, &arguments->known, &build_id);
 	free(build_id);
@@ -236,7 +240,7 @@ list_known(struct arguments *arguments)
 }
 
 static struct cp_error *
-take_all(int argc, char **argv, struct question *question, struct arguments *arguments)
+take_all(int argc, char **argv, bool has_calls, struct question *question, struct arguments *arguments)
 {
 	struct cp_error *error = NULL;
 
@@ -256,13 +260,13 @@ take_all(int argc, char **argv, struct question *question, struct arguments *arg
 		return cp_error_create(CP_ERROR_USAGE, "until=%s: give console=FILE, where the console is logged",
 			arguments->until[0]);
 	error = entries_sort(&arguments->entries);
-	if (error == NULL && (arguments->has_stop || arguments->callers != CALLERS_NO))
-		error = list_known(arguments);
+	if (error == NULL)
+		error = list_known(arguments, has_calls);
 	return error != NULL ? error : list_stop(arguments);
 }
 
 struct cp_error *
-arguments_read(int argc, char **argv, struct arguments *ret)
+arguments_read(int argc, char **argv, bool has_calls, struct arguments *ret)
 {
 	struct question question = { .kernel = NULL };
 	size_t room = (size_t)argc + 1;
@@ -278,7 +282,7 @@ arguments_read(int argc, char **argv, struct arguments *ret)
 	    ret->listed.functions == NULL || ret->until == NULL)
 		error = &cp_error_no_memory;
 	else
-		error = take_all(argc, argv, &question, ret);
+		error = take_all(argc, argv, has_calls, &question, ret);
 	free(question.where.files.items);
 	free(question.where.functions.items);
 	return error;

@@ -16,7 +16,8 @@ struct arguments {
 	const char *kernel;		/* the first kernel= */
 	char *build_id, *more;		/* of it; of header= */
 	struct entries entries;		/* what is recorded, sorted */
-	struct entries known;		/* all functions of the first kernel, sorted; empty without one */
+	struct entries known;		/* all functions of the first kernel, sorted; empty where they are not needed */
+	bool knows_all;			/* a function of the kernel that is in neither list does not exist */
 	struct header_listed listed;
 	bool is_counting, has_values;
 	enum { CALLERS_UNSAID, CALLERS_YES, CALLERS_NO } callers;
@@ -26,7 +27,7 @@ struct arguments {
 	int icount_shift;		/* -1: not given */
 };
 
-/* Everything in *ret lives until QEMU ends. */
-struct cp_error *arguments_read(int argc, char **argv, struct arguments *ret);
+/* Everything in *ret lives until QEMU ends. has_calls: this QEMU can note calls. */
+struct cp_error *arguments_read(int argc, char **argv, bool has_calls, struct arguments *ret);
 
 #endif

@@ -9,7 +9,8 @@
 #include "trace/format.h"
 
 #define ROOM		(CP_BLOCK_MAX / 2)		/* bytes of a block, header included */
-#define MOST_VALUES	64
+#define MOST_VALUES	CP_VALUES_MAX
+#define LONGEST_NAME	4095				/* bytes; readers take no longer ones */
 #define FULL		(ROOM - 4 * CP_VARINT_MAX - CP_VARINT_MAX * MOST_VALUES)	/* no further record fits for sure */
 
 /* A block that is being filled. `bytes` begins with room for its header. */
@@ -133,8 +134,8 @@ define_function(struct encoder *encoder, uint32_t function)
 	struct block *block = &encoder->functions;
 	size_t length = strlen(name);
 
-	if (length > ROOM / 4)
-		length = ROOM / 4;
+	if (length > LONGEST_NAME)
+		length = LONGEST_NAME;
 	if (block->size + length >= FULL)
 		flush_definitions(encoder);
 	put(block, encoder->function_count);

@@ -164,7 +164,7 @@ static void
 note_site(struct qemu_plugin_insn *insn, enum insn_kind kind, uint64_t address, uint64_t target)
 {
 	/* Without all entries, an indirect call to a function that is not listed would be told of a later one. */
-	if (kind == INSN_INDIRECT && arguments.known.count != 0)
+	if (kind == INSN_INDIRECT && arguments.knows_all)
 		record_site(insn, sites_number(address, 0));
 	else if (kind == INSN_DIRECT && entries_find(&arguments.entries, target) != NULL)
 		record_site(insn, sites_number(address, target));
@@ -289,11 +289,11 @@ install(const struct qemu_plugin_info_t *info, int argc, char **argv)
 		return error;
 	plugin_version = info->version.cur;
 	vcpus = (unsigned int)info->system.max_vcpus;
-	error = arguments_read(argc, argv, &arguments);
+	has_callers = qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
+	error = arguments_read(argc, argv, has_callers, &arguments);
 	if (error != NULL)
 		return error;
-	has_callers = !arguments.is_counting && arguments.callers != CALLERS_NO &&
-		qemu_plugin_register_vcpu_insn_exec_cond_cb != NULL;
+	has_callers &= !arguments.is_counting && arguments.callers != CALLERS_NO;
 	if (arguments.callers == CALLERS_YES && !has_callers)
 		return cp_error_create(CP_ERROR_UNSUPPORTED, "callers=yes: this QEMU cannot note calls: use QEMU 9.1 or later, "
 			"or leave it out");

@@ -30,7 +30,8 @@ enum cp_block_kind {
 	CP_BLOCK_FUNCTIONS = 1,	/* varint id, varint address, varint length, name: what the ids in other blocks stand for */
 	CP_BLOCK_SITES = 2,	/* varint id, varint address: of instructions that called or jumped to a function */
 	CP_BLOCK_EVENTS = 3,	/* varint function, varint ns since the record before; by the flags, in this order:
-				   varint site + 1, 0: not known; varint n, n times varint value (header: "args") */
+				   varint site + 1, 0: not known; varint n, n times varint value (header: "args"; n is smaller
+				   where a value could not be read, and those behind it were not) */
 	CP_BLOCK_CONSOLE = 4,	/* varint ns since the record before, varint length, text of a line without its end */
 	CP_BLOCK_COUNTS = 5,	/* varint function, varint count, varint ns of the first entry, varint its vCPU */
 	CP_BLOCK_JSON = 6,	/* varint length, JSON object: an event as in the JSON Lines form, without seq */
