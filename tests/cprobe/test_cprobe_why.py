@@ -353,3 +353,18 @@ def test_edges_are_objdumps(probe: Cprobe, asks: Asks) -> None:
 @pytest.mark.long
 def test_edges_of_linux_are_objdumps(probe: Cprobe, debian_vmlinux: Path) -> None:
     assert_edges_are_objdumps(probe, debian_vmlinux)
+
+
+@pytest.mark.parametrize("flags", [["-fPIC", "-pie"], ["-m32", "-fno-pic", "-no-pie", "-static"],
+                                   ["-m32", "-fPIC", "-pie"],
+                                   ["-fPIC", "-pie", "-fno-plt"]], ids=" ".join)
+def test_other_forms_of_code(probe: Cprobe, build_elf: Build, flags: list[str]) -> None:
+    """Position-independent kernels, whose pointers are relocated, and i386: calls, methods and addresses are found."""
+    free = ["-g", "-w", "-O2", "-ffreestanding", "-nostdlib", "-fno-stack-protector", "-fcf-protection=none"]
+    asks = Asks(probe, build_elf({"k.c": SOURCE}, [*free, *flags], kernel=False))
+    assert chain(asks.place("leaf_returned")["reasons"][0]) == ["by_returned", "call", "leaf_returned"]
+    assert asks.place("leaf_returned")["reasons"][0]["tests"][0]["condition"] == "answer() != 0"
+    methods = chain(asks.place("dev_attach")["reasons"][0])
+    assert methods == ["dev_identify", "method", "dev_methods", "holds", "dev_attach"]
+    if flags != ["-m32", "-fPIC", "-pie"]:  # There the address comes from a table whose own address is not in the code.
+        assert chain(asks.place("leaf_callback")["reasons"][0]) == ["registers", "address", "leaf_callback"]
