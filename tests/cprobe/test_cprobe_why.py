@@ -368,3 +368,12 @@ def test_other_forms_of_code(probe: Cprobe, build_elf: Build, flags: list[str]) 
     assert methods == ["dev_identify", "method", "dev_methods", "holds", "dev_attach"]
     if flags != ["-m32", "-fPIC", "-pie"]:  # There the address comes from a table whose own address is not in the code.
         assert chain(asks.place("leaf_callback")["reasons"][0]) == ["registers", "address", "leaf_callback"]
+
+
+def test_code_in_no_function(probe: Cprobe, build_elf: Build) -> None:
+    """A call from code without a name is told by its address."""
+    start = ".globl _start\n.type _start,@function\n_start: ret\n.size _start,.-_start\n.Lbare: call lonely\nret\n"
+    kernel = build_elf({"a.S": start, "k.c": "void lonely(void) { __asm__ volatile(\"nop\"); }"}, ["-O2", "-g"])
+    place, = probe.records("why", kernel, "lonely", write_trace(kernel.parent / "t", kernel, ["_start"], ALL))
+    assert place["reasons"][0]["root"] == "outside"
+    assert "is entered from code at 0x" in probe.run("why", kernel, "lonely", kernel.parent / "t").stdout
