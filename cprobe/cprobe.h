@@ -402,6 +402,7 @@ struct cp_why_reason {
 	bool ran;			/* the first link did run; else nothing refers to it */
 	bool is_entry;			/* it is where the kernel is started */
 	bool is_exported;		/* to modules; nothing else refers to it */
+	uint64_t outside;		/* code in no function alone refers to it: there; 0: none does */
 	bool not_looked;		/* who refers to it was not looked for: too many tables */
 	unsigned int more_sites;	/* of the first link that lead to the second */
 	struct cp_why_test *tests;	/* in the first link, in the order in which they are come to */

@@ -220,6 +220,7 @@ struct cp_error *cp_reason_make(struct cp_asked *asked, const struct cp_search *
 	ret->more_sites = end->more_sites;
 	ret->not_looked = end->not_looked;
 	ret->is_exported = end->is_exported;
+	ret->outside = end->outside;
 	error = make_links(asked, search, end, arena, ret);
 	if (!error)
 		error = make_methods(asked, search, end, arena, ret);

@@ -183,6 +183,9 @@ static void say_reason(struct words *w, const struct cp_why_reason *reason, size
 		say(w, "    %s is where the kernel is started", name_of(first, room));
 	else if (reason->is_exported)
 		say(w, "    nothing in this kernel calls %s: it is exported for modules", name_of(first, room));
+	else if (reason->outside)
+		say(w, "    %s is entered from code at 0x%" PRIx64 ", which is in no function that has a name", name_of(first, room),
+			reason->outside);
 	else if (reason->not_looked)
 		say(w, "    who refers to %s was not looked for any more: ask about a function nearer to it", name_of(first, room));
 	else if (!reason->ran)
@@ -270,6 +273,7 @@ static void json_reason(FILE *out, const struct cp_why_reason *reason)
 	fputs("]", out);
 	if (!reason->ran)
 		fprintf(out, ", \"root\": \"%s\"", reason->is_entry ? "entry" : reason->is_exported ? "exported" :
+			reason->outside ? "outside" :
 			reason->not_looked ? "not looked for" : "nothing");
 	if (reason->more_sites)
 		fprintf(out, ", \"more_sites\": %u", reason->more_sites);

@@ -190,6 +190,44 @@ def alternatives(folder: Path) -> None:
     put("insns", "alternatives", packed(Elf((folder / "a").read_bytes()), sections_of_fuzz_h(), "'"))
 
 
+GRAPH = """
+int level;
+struct method { int op; int (*func)(void); };
+__attribute__((noinline)) void leaf(void) { __asm__ volatile("nop"); }
+__attribute__((noinline)) int answer(void) { return level; }
+__attribute__((noinline)) int identify(void) { if (level != 5) return 0; leaf(); level = 2; return 1; }
+__attribute__((noinline)) int attach(void) { leaf(); level = 3; return 0; }
+const struct method methods[] = { { 1, identify }, { 2, answer }, { 3, attach }, { 0, 0 } };
+const struct method *volatile used = methods;
+__attribute__((noinline)) static void twin(void (*what)(void)) { level = what != 0; }
+void _start(int n)
+{
+\tunsigned int a = 1, b, c = 0, d;
+\t__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+\tif ((b & 0x40) && answer() == 3)
+\t\tleaf();
+\tfor (const struct method *m = used; m->op; m++)
+\t\tm->func();
+\ttwin(leaf);
+\tif (n == 4)
+\t\tattach();
+}
+"""
+
+
+def graphs(folder: Path) -> None:
+    """Each kind of way from one function to another."""
+    code = {".text", ".rodata", ".data", ".symtab", ".strtab"}
+    for name, compiler, flags in FORMS:
+        (folder / "g.c").write_text(GRAPH, encoding="ascii")
+        subprocess.run([compiler, *KERNEL, *flags, f"-fdebug-prefix-map={folder}=/src", "g.c", "-o", f"g-{name}"],
+                       cwd=folder, check=True)
+        elf = Elf((folder / f"g-{name}").read_bytes())
+        for function in ("leaf", "attach", "twin"):
+            put("graph", f"{name}-{function}", packed(elf, sections_of_fuzz_h(), function,
+                                                      None if function == "leaf" else code))
+
+
 BOUNDARIES = """
 \t.text
 \t.type one,@function
@@ -277,6 +315,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="seeds-") as name:
         kernels(Path(name))
         alternatives(Path(name))
+        graphs(Path(name))
         boundaries(Path(name))
     texts()
     traces()

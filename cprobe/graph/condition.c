@@ -132,16 +132,22 @@ static struct cp_error *name_source(struct cp_program *program, const struct cp_
 		} else if (check->variable_address) {
 			append(text, "*0x%" PRIx64, check->variable_address);
 		} else if (check->source_register != ZYDIS_REGISTER_NONE) {
-			append(text, "*(%s%s0x%" PRIx64 ")", ZydisRegisterGetString(check->source_register),
-				check->source_offset < 0 ? "-" : "+", (uint64_t)(check->source_offset < 0 ? -check->source_offset :
-				check->source_offset));
+			const char *base = ZydisRegisterGetString(check->source_register);
+			int64_t offset = check->source_offset;
+
+			if (offset)
+				append(text, "*(%s %c 0x%" PRIx64 ")", base, offset < 0 ? '-' : '+', (uint64_t)(offset < 0 ? -offset : offset));
+			else
+				append(text, "*%s", base);
 		}
 		return NULL;
 	case CP_SOURCE_RETURNED:
 	case CP_SOURCE_STORED:
 		symbol = check->source_target ? cp_symbols_at(&program->symbols, check->source_target, true) : NULL;
-		append(text, check->source == CP_SOURCE_STORED ? "what %.64s() stored" : "%.64s()",
-			symbol && symbol->address == check->source_target ? symbol->name : "a call's result");
+		if (!symbol || symbol->address != check->source_target)
+			append(text, check->source == CP_SOURCE_STORED ? "what a call stored" : "a call's result");
+		else
+			append(text, check->source == CP_SOURCE_STORED ? "what %.64s() stored" : "%.64s()", symbol->name);
 		return NULL;
 	case CP_SOURCE_CPU:
 		return name_cpu(program, trace, check, text);

@@ -132,6 +132,10 @@ static bool refers(const struct cp_graph *graph, const struct cp_ref *ref, const
 			insn.mnemonic == ZYDIS_MNEMONIC_PUSH) && cp_code_wrap(&graph->code, op->imm.is_signed ?
 			(ZyanU64)op->imm.value.s : op->imm.value.u) == entry)
 			return true;
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && insn.mnemonic == ZYDIS_MNEMONIC_LEA && graph->code.got &&
+			op->mem.index == ZYDIS_REGISTER_NONE && op->mem.base != ZYDIS_REGISTER_NONE &&
+			cp_code_wrap(&graph->code, graph->code.got + (uint64_t)op->mem.disp.value) == entry)
+			return true;
 		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && insn.mnemonic == ZYDIS_MNEMONIC_LEA &&
 			op->mem.index == ZYDIS_REGISTER_NONE &&
 			(op->mem.base == ZYDIS_REGISTER_NONE || op->mem.base == ZYDIS_REGISTER_RIP) &&

@@ -44,6 +44,9 @@ struct cp_graph {
 struct cp_error *cp_graph_init(struct cp_program *program, struct cp_graph *ret);
 void cp_graph_deinit(struct cp_graph *graph);
 
+/* May the section hold pointers through which something is called? */
+bool cp_section_has_pointers(const struct cp_graph *graph, const struct cp_section *section);
+
 /* Part of cp_graph_init(): fill refs, of which none is settled and none has a `from`. Needs code and functions. */
 struct cp_error *cp_refs_find(struct cp_graph *graph);
 

@@ -23,6 +23,7 @@ struct job {
 	struct piece *pieces;
 	size_t count;
 	bool wide;			/* x86-64 */
+	uint64_t got;			/* as struct cp_code has it */
 };
 
 #define PIECE_SIZE ((uint64_t)256 << 10)
@@ -75,6 +76,8 @@ static struct cp_error *long_field(const struct job *job, struct piece *piece, u
 	if (target != CP_NO_FUNCTION && kind_of_relative(piece, at, job->wide, &kind))
 		error = add(piece, at, target, kind, 4);
 	target = cp_function_entered(job->functions, value);
+	if (target == CP_NO_FUNCTION && job->got)
+		target = cp_function_entered(job->functions, (uint32_t)(job->got + field));
 	if (!error && target != CP_NO_FUNCTION)
 		return add(piece, at, target, CP_REF_ADDRESS, 4);
 	if (!error && job->wide && (piece->bytes[at - 1] & 0xf8) == 0xb8 && piece->size - at >= 8) {
@@ -154,7 +157,7 @@ static struct cp_error *cut(struct job *job, const uint8_t *bytes, uint64_t size
 	return NULL;
 }
 
-/* Tables that unwinders, debuggers and the code that patches code read: nothing is called through them. */
+/* What unwinders, debuggers and the code that patches code read: nothing is called through it. */
 static bool is_description(const char *name)
 {
 	static const char *const names[] = { ".BTF", ".orc_", ".eh_frame", ".note", ".altinstructions", ".return_sites",
@@ -166,6 +169,14 @@ static bool is_description(const char *name)
 			return true;
 	}
 	return false;
+}
+
+bool cp_section_has_pointers(const struct cp_graph *graph, const struct cp_section *section)
+{
+	return (section->flags & (SHF_ALLOC | SHF_COMPRESSED)) == SHF_ALLOC && section->size &&
+		(!(section->flags & SHF_EXECINSTR) || graph->code.has_data) && !is_description(section->name) &&
+		(section->type == SHT_PROGBITS || section->type == SHT_INIT_ARRAY || section->type == SHT_FINI_ARRAY ||
+		section->type == SHT_PREINIT_ARRAY);
 }
 
 static struct cp_error *cut_all(const struct cp_graph *graph, struct job *job)
@@ -181,12 +192,9 @@ static struct cp_error *cut_all(const struct cp_graph *graph, struct job *job)
 	}
 	for (size_t i = 1; i < image->section_count && !error; i++) {
 		const struct cp_section *s = &image->sections[i];
-		bool code = s->flags & SHF_EXECINSTR;
 
 		by_segments &= !(s->flags & SHF_ALLOC);
-		if ((s->flags & (SHF_ALLOC | SHF_COMPRESSED)) == SHF_ALLOC && (!code || graph->code.has_data) &&
-			(s->type == SHT_PROGBITS || s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY ||
-			s->type == SHT_PREINIT_ARRAY) && !is_description(s->name))
+		if (cp_section_has_pointers(graph, s))
 			error = cut(job, cp_section_bytes(image, s), s->size, s->address, false);
 	}
 	for (size_t i = 0; i < image->segment_count && !error && by_segments; i++) {
@@ -261,7 +269,8 @@ static struct cp_error *gather(struct cp_graph *graph, const struct job *job)
 
 struct cp_error *cp_refs_find(struct cp_graph *graph)
 {
-	struct job job = { .functions = &graph->functions, .wide = graph->program->image->machine == EM_X86_64 };
+	struct job job = { .functions = &graph->functions, .got = graph->code.got,
+		.wide = graph->program->image->machine == EM_X86_64 };
 	struct cp_error *error = cut_all(graph, &job);
 
 	if (!error)

@@ -103,6 +103,7 @@ static struct cp_error *expand_function(struct cp_search *s, size_t node)
 	uint32_t function = s->nodes[node].function;
 	struct cp_error *error = NULL;
 	bool any = false, exported = false;
+	uint64_t outside = 0;
 
 	for (uint32_t i = graph->first[function]; i < graph->first[function + 1] && !error; i++) {
 		const struct cp_ref *ref = &graph->refs[graph->by_target[i]];
@@ -120,8 +121,10 @@ static struct cp_error *expand_function(struct cp_search *s, size_t node)
 			error = lead_table(s, node, CP_LINK_HOLDS, ref->place, ref->width);
 			continue;
 		}
-		if (from == CP_NO_FUNCTION)
+		if (from == CP_NO_FUNCTION) {
+			outside = outside ? outside : cp_ref_site(ref);
 			continue;
+		}
 		error = cp_function_owner(&graph->functions, from, &from);
 		any |= from != function;
 		if (!error && from != function)
@@ -129,7 +132,8 @@ static struct cp_error *expand_function(struct cp_search *s, size_t node)
 	}
 	if (error || any)
 		return error;
-	return add_end(s, &(struct cp_end){ .node = node, .ran = CP_NO_FUNCTION, .is_exported = exported });
+	return add_end(s, &(struct cp_end){ .node = node, .ran = CP_NO_FUNCTION, .is_exported = exported && !outside,
+		.outside = outside });
 }
 
 /* The method of the table that ran, the last one in front of the word, else the first one behind it. */

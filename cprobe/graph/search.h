@@ -35,6 +35,7 @@ struct cp_end {
 	unsigned int more_sites;	/* of the same function and kind */
 	bool not_looked;		/* too many tables */
 	bool is_exported;		/* to modules */
+	uint64_t outside;		/* code in no function that refers to it; 0 none */
 };
 
 struct cp_search {

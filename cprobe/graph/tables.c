@@ -110,11 +110,6 @@ static struct cp_error *add_pointers(struct cp_data_pointers *pointers, const st
 	return NULL;
 }
 
-static bool holds_data(const struct cp_section *section)
-{
-	return (section->flags & (SHF_ALLOC | SHF_COMPRESSED)) == SHF_ALLOC && section->address && section->size;
-}
-
 /* Words that may point into loaded sections which are not code. */
 static struct cp_error *read_pointers(const struct cp_graph *graph, struct cp_data_pointers *pointers)
 {
@@ -126,7 +121,7 @@ static struct cp_error *read_pointers(const struct cp_graph *graph, struct cp_da
 	for (size_t i = 1; i < image->section_count; i++) {
 		const struct cp_section *s = &image->sections[i];
 
-		if (!holds_data(s) || ((s->flags & SHF_EXECINSTR) && !graph->code.has_data))
+		if (!(s->flags & SHF_ALLOC) || !s->address || !s->size || ((s->flags & SHF_EXECINSTR) && !graph->code.has_data))
 			continue;
 		low = s->address < low ? s->address : low;
 		high = s->address + s->size > high ? s->address + s->size : high;
@@ -134,8 +129,7 @@ static struct cp_error *read_pointers(const struct cp_graph *graph, struct cp_da
 	for (size_t i = 1; i < image->section_count && !error && low < high; i++) {
 		const struct cp_section *s = &image->sections[i];
 
-		if (holds_data(s) && s->type != SHT_NOBITS && (!(s->flags & SHF_EXECINSTR) || graph->code.has_data) &&
-			strncmp(s->name, ".BTF", 4) && strncmp(s->name, ".orc_", 5))
+		if (cp_section_has_pointers(graph, s))
 			error = add_pointers(pointers, image, s, low, high - low);
 	}
 	return error || cp_radix_sort(pointers->items, pointers->count) ? error : &cp_error_no_memory;

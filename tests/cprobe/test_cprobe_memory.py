@@ -31,7 +31,9 @@ QUESTIONS = ["info", "info --format json", "list", "list --format json", "list -
              "symbol < FUNCTION tsc_freq twin", "line < tsc.c:12", "symbolize < ADDRESS junk 0x10 FUNCTION",
              "list --format gdb", "coverage TRACE", "coverage TRACE --format json", "events TRACE", "events LINES",
              "events TRACE --format json", "events LINES --format json --func [a-l]*", "tree TRACE",
-             "tree LINES --depth 2", "tree TRACE --format json", "top TRACE", "top LINES --format json"]
+             "tree LINES --depth 2", "tree TRACE --format json", "top TRACE", "top LINES --format json",
+             "why kassert_panic TRACE", "why tsc_read LINES --format json", "why do_cpuid TRACE",
+             "why lapic_init TRACE", "why no_such_thing TRACE", "next TRACE", "next LINES --func panic --format json"]
 
 
 class Rationed:

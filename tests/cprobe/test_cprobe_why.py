@@ -353,3 +353,27 @@ def test_edges_are_objdumps(probe: Cprobe, asks: Asks) -> None:
 @pytest.mark.long
 def test_edges_of_linux_are_objdumps(probe: Cprobe, debian_vmlinux: Path) -> None:
     assert_edges_are_objdumps(probe, debian_vmlinux)
+
+
+@pytest.mark.parametrize("flags", [["-fPIC", "-pie"], ["-m32", "-fno-pic", "-no-pie", "-static"],
+                                   ["-m32", "-fPIC", "-pie"],
+                                   ["-fPIC", "-pie", "-fno-plt"]], ids=" ".join)
+def test_other_forms_of_code(probe: Cprobe, build_elf: Build, flags: list[str]) -> None:
+    """Position-independent kernels, whose pointers are relocated, and i386: calls, methods and addresses are found."""
+    free = ["-g", "-w", "-O2", "-ffreestanding", "-nostdlib", "-fno-stack-protector", "-fcf-protection=none"]
+    asks = Asks(probe, build_elf({"k.c": SOURCE}, [*free, *flags], kernel=False))
+    assert chain(asks.place("leaf_returned")["reasons"][0]) == ["by_returned", "call", "leaf_returned"]
+    assert asks.place("leaf_returned")["reasons"][0]["tests"][0]["condition"] == "answer() != 0"
+    methods = chain(asks.place("dev_attach")["reasons"][0])
+    assert methods == ["dev_identify", "method", "dev_methods", "holds", "dev_attach"]
+    if flags != ["-m32", "-fPIC", "-pie"]:  # There the address comes from a table whose own address is not in the code.
+        assert chain(asks.place("leaf_callback")["reasons"][0]) == ["registers", "address", "leaf_callback"]
+
+
+def test_code_in_no_function(probe: Cprobe, build_elf: Build) -> None:
+    """A call from code without a name is told by its address."""
+    start = ".globl _start\n.type _start,@function\n_start: ret\n.size _start,.-_start\n.Lbare: call lonely\nret\n"
+    kernel = build_elf({"a.S": start, "k.c": "void lonely(void) { __asm__ volatile(\"nop\"); }"}, ["-O2", "-g"])
+    place, = probe.records("why", kernel, "lonely", write_trace(kernel.parent / "t", kernel, ["_start"], ALL))
+    assert place["reasons"][0]["root"] == "outside"
+    assert "is entered from code at 0x" in probe.run("why", kernel, "lonely", kernel.parent / "t").stdout
