@@ -407,6 +407,7 @@ struct cp_why_reason {
 	unsigned int more_sites;	/* of the first link that lead to the second */
 	struct cp_why_test *tests;	/* in the first link, in the order in which they are come to */
 	size_t test_count, tests_left_out;
+	bool way_unseen;		/* how the first link comes there is not in its code: a jump is patched in, say */
 	const char *toward;		/* of a method: the call that its tests lead to, its last one; NULL: it makes none */
 	bool toward_ran;		/* what it calls there ran since, for it or for others */
 	struct cp_why_method *methods;	/* of the last table of the chain */

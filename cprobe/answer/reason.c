@@ -121,6 +121,7 @@ static struct cp_error *take_decisions(const struct cp_asked *asked, const struc
 			test->by = asked->graph.functions.items[from->by].name;
 	}
 	ret->tests_left_out = decisions->count - count + decisions->left_out;
+	ret->way_unseen = decisions->lost;
 	return NULL;
 }
 

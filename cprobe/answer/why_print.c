@@ -144,6 +144,10 @@ static void say_tests(struct words *w, const struct cp_why_reason *reason)
 
 	if (!reason->ran)
 		return;
+	if (reason->way_unseen) {
+		say(w, "    how %s comes there is not in its code: by a jump that the kernel patches in, or by a fault", name);
+		return;
+	}
 	if (!reason->test_count) {
 		if (first->kind <= CP_LINK_JUMP)
 			say(w, "    no branch in %s decides whether it comes there: it did not come so far, or a call in front of it did not "
@@ -277,6 +281,8 @@ static void json_reason(FILE *out, const struct cp_why_reason *reason)
 			reason->not_looked ? "not looked for" : "nothing");
 	if (reason->more_sites)
 		fprintf(out, ", \"more_sites\": %u", reason->more_sites);
+	if (reason->way_unseen)
+		fputs(", \"way_unseen\": true", out);
 	cp_json_key(out, "toward", reason->toward);
 	if (reason->test_count || reason->tests_left_out) {
 		fputs(", \"tests\": [", out);

@@ -191,11 +191,40 @@ static uint32_t witness(struct finder *f, const bool *mark, const bool *other)
 	return CP_NO_FUNCTION;
 }
 
+/*
+ * A function that only returns or jumps on, such as Linux's return thunks and the trampolines of static calls: kernels patch
+ * the code that calls it, so that it does not run where it is called.
+ */
+static bool is_trampoline(const struct finder *f, uint32_t function)
+{
+	uint64_t at = f->graph->functions.items[function].start;
+	ZydisDecodedInstruction insn;
+	struct cp_region region;
+
+	if (!cp_region_at(&f->graph->code, at, &region) || !cp_decode(&f->graph->code, region.part, at, &insn, NULL))
+		return true;
+	if (insn.mnemonic == ZYDIS_MNEMONIC_ENDBR64 || insn.mnemonic == ZYDIS_MNEMONIC_ENDBR32)
+		cp_decode(&f->graph->code, region.part, at + insn.length, &insn, NULL);
+	return insn.meta.category == ZYDIS_CATEGORY_RET || insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
+}
+
+/* Is the instruction one that an alternative may take the place of? */
+static bool is_patched(const struct finder *f, uint64_t address)
+{
+	const struct cp_alternatives *all = &f->graph->alternatives;
+
+	for (size_t i = 0; i < all->count; i++) {
+		if (address - all->items[i].original < all->items[i].original_size)
+			return true;
+	}
+	return false;
+}
+
 /* Did the function not run, as far as this one can have called it? */
-static bool was_not_called(const struct finder *f, uint32_t callee)
+static bool was_not_called(const struct finder *f, uint32_t callee, uint64_t site)
 {
 	return callee != CP_NO_FUNCTION && f->states->items[callee].ran != CP_NOT_RECORDED &&
-		!cp_may_have_called(f->states, f->function, callee);
+		!cp_may_have_called(f->states, f->function, callee) && !is_trampoline(f, callee) && !is_patched(f, site);
 }
 
 /* What is called straight behind the ways of that mark, and did not run though it was recorded: they were not taken. */
@@ -222,7 +251,7 @@ static uint32_t absent(struct finder *f, size_t block, const bool *mark, const b
 
 			if (insn->kind == CP_FLOW_BRANCH)
 				return CP_NO_FUNCTION;
-			if (was_not_called(f, callee))
+			if (was_not_called(f, callee, insn->address))
 				return callee;
 			if (insn->kind == CP_FLOW_CALL)
 				return CP_NO_FUNCTION;	/* it may not have come back */
@@ -242,7 +271,8 @@ static void settle(struct finder *f, size_t block, uint32_t tail, struct cp_deci
 		decision->went = CP_WENT_ON;
 		return;
 	}
-	decision->by = tail == CP_NO_FUNCTION ? absent(f, block, f->on, f->away) : was_not_called(f, tail) ? tail : CP_NO_FUNCTION;
+	decision->by = tail == CP_NO_FUNCTION ? absent(f, block, f->on, f->away) : was_not_called(f, tail, f->flow.insns[f->flow.blocks[block].last].address) ?
+		tail : CP_NO_FUNCTION;
 	if (decision->by != CP_NO_FUNCTION)
 		decision->went = CP_WENT_AWAY;
 }
@@ -314,7 +344,10 @@ static struct cp_error *find(struct finder *f, uint64_t site, struct cp_decision
 	f->stack[0] = f->target;
 	spread(f, 1, f->leads, f->flow.block_count, true);
 	find_order(f, f->flow.insns[entry].block);
-	for (size_t i = 0; i < f->order_count && !error; i++) {
+	ret->lost = true;
+	for (size_t i = 0; i < f->order_count; i++)
+		ret->lost &= f->order[i] != f->target;
+	for (size_t i = 0; i < f->order_count && !error && !ret->lost; i++) {
 		size_t block = f->order[i];
 
 		if (!f->leads[block] || !is_branch(f, block) || is_stack_check(f, block))
@@ -327,7 +360,7 @@ static struct cp_error *find(struct finder *f, uint64_t site, struct cp_decision
 			error = add(f, block, taken_on(f, block), CP_NO_FUNCTION, ret);
 	}
 	/* A conditional tail call is its own branch. */
-	if (!error && f->flow.insns[insn].kind == CP_FLOW_BRANCH) {
+	if (!error && !ret->lost && f->flow.insns[insn].kind == CP_FLOW_BRANCH) {
 		memset(f->on, 0, f->flow.block_count * sizeof(*f->on));
 		memset(f->away, 0, f->flow.block_count * sizeof(*f->away));
 		error = add(f, f->target, true, callee_of(f, &f->flow.insns[insn]), ret);

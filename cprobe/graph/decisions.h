@@ -18,7 +18,7 @@ struct cp_decisions {
 	struct cp_decision *items;	/* in the order in which they are come to; owned */
 	size_t count;
 	size_t left_out;		/* farther ones */
-	bool lost;			/* the function's flow is not known well enough to say any */
+	bool lost;			/* how the function comes there is not seen: by a jump that is patched in, say */
 };
 
 /*

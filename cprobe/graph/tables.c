@@ -7,8 +7,8 @@
 #include "code/scan.h"
 #include "graph/tables.h"
 
-/* How many symbols below a word are looked at for the label that is wanted. */
-#define LOOK_BACK 65536
+/* So far in front of an element a set begins, at most. */
+#define LARGEST_SET ((uint64_t)64 << 10)
 
 void cp_table_at(const struct cp_graph *graph, uint64_t place, unsigned int width, struct cp_table *ret)
 {
@@ -36,27 +36,35 @@ void cp_table_at(const struct cp_graph *graph, uint64_t place, unsigned int widt
 	}
 }
 
+/* What linkers, and the scripts of all kernels, call the label in front of a set. */
+static bool is_beginning(const char *name)
+{
+	return strstr(name, "start") || strstr(name, "begin");
+}
+
+static bool is_end(const char *name)
+{
+	return !is_beginning(name) && (strstr(name, "end") || strstr(name, "stop"));
+}
+
 bool cp_table_set(const struct cp_graph *graph, const struct cp_table *table, struct cp_table *ret)
 {
 	const struct cp_symbols *symbols = &graph->program->symbols;
 	const struct cp_section *section = cp_image_section_at(graph->program->image, table->start);
 	size_t at = cp_symbols_lower(symbols, table->start + 1);
+	uint64_t ended = 0;		/* an earlier set ends there: one that begins there too is meant, or none */
 
-	for (size_t steps = 0; section && at > 0 && steps < LOOK_BACK; steps++) {
+	while (section && at > 0) {
 		const struct cp_symbol *label = symbols->by_address[--at];
 
-		if (label->address < section->address)
+		if (label->address < section->address || table->start - label->address > LARGEST_SET ||
+			label->address < ended)
 			break;
-		if (label->type != STT_NOTYPE || label->bind == STB_LOCAL || !label->name[0])
+		if (label->type == STT_NOTYPE && label->bind != STB_LOCAL && is_end(label->name))
+			ended = label->address;
+		if (label->type != STT_NOTYPE || label->bind == STB_LOCAL || !is_beginning(label->name))
 			continue;
 		*ret = (struct cp_table){ label->address, label->address + 1, label->name, table->section };
-		/* Of an end and the next beginning at one address, the latter is meant. */
-		for (; at > 0 && symbols->by_address[at - 1]->address == label->address; at--) {
-			const struct cp_symbol *other = symbols->by_address[at - 1];
-
-			if (other->type == STT_NOTYPE && other->bind != STB_LOCAL && strstr(other->name, "start"))
-				ret->name = other->name;
-		}
 		return true;
 	}
 	return false;

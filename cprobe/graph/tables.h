@@ -20,8 +20,8 @@ struct cp_table {
 void cp_table_at(const struct cp_graph *graph, uint64_t place, unsigned int width, struct cp_table *ret);
 
 /*
- * Where the set begins that the word is in: what a linker script or the linker itself marks by a global label, such as
- * __start_set_NAME. False: no such label lies below the word in its section.
+ * Where the set begins that the word is in: what a linker script or the linker itself marks by a global label with "start"
+ * or "begin" in its name, such as __start_set_NAME. False: no such label lies below the word in its section.
  */
 bool cp_table_set(const struct cp_graph *graph, const struct cp_table *table, struct cp_table *ret);
 
