@@ -61,7 +61,7 @@ static bool has_callers;
 static pthread_once_t begun = PTHREAD_ONCE_INIT;
 static pthread_mutex_t translating = PTHREAD_MUTEX_INITIALIZER;
 
-/* QEMU refuses a plugin whose version it does not know, in both directions: so the one that it has, by what it offers. */
+/* QEMU refuses a plugin whose version it does not know, in both directions: it is told the one that it offers. */
 __attribute__((constructor)) static void
 choose_version(void)
 {

@@ -2,21 +2,18 @@
 /* See writer.h. */
 #include "writer.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "console.h"
 #include "counts.h"
 #include "encode.h"
-#include "plugin.h"
+#include "output.h"
 #include "record.h"
 #include "sites.h"
 #include "values.h"
@@ -24,11 +21,7 @@
 #define PASS_NS		10000000	/* between looks at the rings */
 #define STATUS_NS	100000000
 #define COUNTS_NS	1000000000
-#define STATUS_SIZE	512		/* bytes of the line, so that one pwrite(2) replaces it */
 #define BLOCK_RECORDS	16384
-
-enum state { WAITING, RUNNING, STOPPED, FAILED, ENDED };
-static const char *const state_names[] = { "running", "running", "stopped", "failed", "ended" };
 
 static struct writer_options options;
 static struct encoder *encoder;
@@ -43,10 +36,7 @@ static char reason[128];
 static uint64_t wanted_events;
 
 /* The thread's own. */
-static int out = -1, status = -1;
-static off_t offset;		/* of the trace, behind its last whole block */
-static bool has_preview;	/* something unfinished lies behind it */
-static enum state state;
+static const char *state = "running";
 static struct clock_window window;
 static uint64_t events, last_t;
 static uint32_t last_function;
@@ -54,107 +44,36 @@ static unsigned int current_vcpu;	/* virtual clock */
 static size_t seen_before;		/* virtual clock: what was published at the last pass, */
 static size_t seen_at[2];		/* at the last status, and 100 ms before that */
 
-/* -- Files ------------------------------------------------------------------------------------------------------- */
-
-static bool
-write_at(const void *data, size_t size, off_t at)
-{
-	const char *from = data;
-
-	while (size > 0) {
-		ssize_t done = pwrite(out, from, size, at);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0) {
-			if (done == 0)
-				errno = EIO;
-			return false;
-		}
-		from += done;
-		size -= (size_t)done;
-		at += done;
-	}
-	return true;
-}
+/* -- How far it is ----------------------------------------------------------------------------------------------- */
 
 static void
-drop_preview(void)
+write_status(void)
 {
-	if (has_preview && ftruncate(out, offset) != 0)
-		complain("%s: cannot be shortened: %s", options.out, strerror(errno));
-	has_preview = false;
-}
+	const char *why = output_problem() != NULL ? output_problem() : reason[0] != '\0' ? reason : NULL;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
 
-static bool
-append(void *unused, const void *data, size_t size)
-{
-	(void)unused;
-	if (state == FAILED)
-		return false;
-	drop_preview();
-	if (!write_at(data, size, offset)) {
-		complain("the trace cannot be written further: %s", strerror(errno));
-		snprintf(reason, sizeof(reason), "the trace cannot be written further: %s", strerror(errno));
-		state = FAILED;
-		/* The part of a block that did fit would only have to be told from a damaged one. */
-		if (ftruncate(out, offset) != 0)
-			complain("%s: cannot be shortened: %s", options.out, strerror(errno));
-		return false;
-	}
-	offset += (off_t)size;
-	return true;
-}
-
-static bool
-append_preview(void *at, const void *data, size_t size)
-{
-	off_t *end = at;
-
-	if (!write_at(data, size, *end))
-		return false;
-	*end += (off_t)size;
-	return true;
+	if (stream == NULL)
+		return;
+	fprintf(stream, "{\"events\":%" PRIu64 ",\"t\":%" PRIu64 ",\"function\":", events, last_t);
+	cp_json_string(stream, events != 0 ? options.entries->items[last_function].name : NULL);
+	fprintf(stream, ",\"state\":\"%s\",\"reason\":", output_problem() != NULL ? "failed" : state);
+	cp_json_string(stream, why);
+	fputc('}', stream);
+	if (fclose(stream) == 0)
+		output_status(text, size);
+	free(text);
 }
 
 static void
 preview(void)
 {
-	off_t end = offset;
-
-	if (state == FAILED)
-		return;
-	drop_preview();
-	has_preview = true;
+	output_begin_preview();
 	if (options.is_counting)
-		counts_preview(&encoder_names, append_preview, &end);
+		counts_preview(&encoder_names, output_preview, NULL);
 	else
-		encoder_preview(encoder, append_preview, &end);
-}
-
-static void
-write_status(void)
-{
-	char line[STATUS_SIZE];
-	char *text = NULL;
-	size_t size = 0;
-	FILE *stream;
-
-	if (status < 0 || (stream = open_memstream(&text, &size)) == NULL)
-		return;
-	fprintf(stream, "{\"events\":%" PRIu64 ",\"t\":%" PRIu64 ",\"function\":", events, last_t);
-	cp_json_string(stream, events != 0 ? options.entries->items[last_function].name : NULL);
-	fprintf(stream, ",\"state\":\"%s\",\"reason\":", state_names[state]);
-	cp_json_string(stream, reason[0] != '\0' ? reason : NULL);
-	fputc('}', stream);
-	if (fclose(stream) == 0 && size < sizeof(line)) {
-		memset(line, ' ', sizeof(line));
-		memcpy(line, text, size);
-		line[sizeof(line) - 1] = '\n';
-		if (pwrite(status, line, sizeof(line), 0) != (ssize_t)sizeof(line) && state != FAILED)
-			complain("%s: %s", options.status, strerror(errno));
-	}
-	free(text);
+		encoder_preview(encoder, output_preview, NULL);
 }
 
 /* -- Rings ------------------------------------------------------------------------------------------------------- */
@@ -319,12 +238,11 @@ end(bool stopped)
 		counts_write(encoder, &last_function);
 		events = counts_sum(&last_t);
 	}
-	if (!stopped && state != FAILED)
+	if (!stopped)
 		snprintf(reason, sizeof(reason), "QEMU ended");
 	write_end(stopped ? "stopped" : "exit");
-	drop_preview();
-	if (state != FAILED)
-		state = stopped ? STOPPED : ENDED;
+	output_drop_preview();
+	state = stopped ? "stopped" : "ended";
 	write_status();
 }
 
@@ -390,24 +308,11 @@ name_of(size_t function, uint64_t *address)
 	return options.entries->items[function].name;
 }
 
-static struct cp_error *
-make(const char *path, int *ret)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-
-	if (fd < 0)
-		return cp_error_create(CP_ERROR_IO, "%s: %s", path, strerror(errno));
-	*ret = fd;
-	return NULL;
-}
-
 struct cp_error *
 writer_open(const struct writer_options *asked)
 {
-	struct cp_error *error = make(asked->out, &out);
-
 	options = *asked;
-	return error != NULL || options.status == NULL ? error : make(options.status, &status);
+	return output_open(options.out, options.status);
 }
 
 static struct cp_error *
@@ -440,7 +345,7 @@ writer_start(const char *header)
 {
 	struct encoder_options asked = {
 		.vcpus = options.vcpus, .has_sites = options.has_callers, .has_values = options.has_values,
-		.block_records = BLOCK_RECORDS, .names = &encoder_names, .write = append,
+		.block_records = BLOCK_RECORDS, .names = &encoder_names, .write = output_append,
 	};
 	struct cp_error *error;
 
@@ -453,8 +358,7 @@ writer_start(const char *header)
 		return error;
 	if (!host_clock.is_virtual)
 		clock_window_init(&window);
-	state = RUNNING;
-	append(NULL, header, strlen(header));
+	output_append(NULL, header, strlen(header));
 	write_status();
 	return start_thread();
 }
@@ -506,8 +410,5 @@ writer_finish(void)
 	pthread_cond_signal(&work);
 	pthread_mutex_unlock(&lock);
 	pthread_join(thread, NULL);
-	if (close(out) != 0 && state != FAILED)
-		complain("%s: %s", options.out, strerror(errno));
-	if (status >= 0)
-		close(status);
+	output_close();
 }

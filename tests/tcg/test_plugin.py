@@ -53,6 +53,7 @@ def hits(plugin: Plugin) -> list[tuple[str, str]]:
      "in-file=tsc.c,in-file=kvm_clock.c,inlined=exclude"),
     (["--func", "tsc_*", "--func", "identify_*"], "func=tsc_*,func=identify_*"),
     (["--file", "tsc.c", "--inlined", "only"], "in-file=tsc.c,inlined=only"),
+    (["--func", "*init*", "--inlined", "exclude"], "func=*init*,inlined=exclude"),
 ])
 def test_the_plugin_lists_as_cprobe_does(plugin: Plugin, words: list[str], arguments: str) -> None:
     plugin.boot(f",list={plugin.list(*words)},out={plugin.out}").expect(PASSED)

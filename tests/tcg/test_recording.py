@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fetched import fetched
 from labkit import wait_for
 
 from bootsonde.model.trace import Trace
@@ -285,3 +286,22 @@ def test_traces_under_icount_are_the_same_bytes(either: Plugin, smp: str) -> Non
     trace = either.trace()
     assert trace.header["clock"] == "icount" and "started" not in trace.header
     assert {hit["vcpu"] for hit in trace.of_kind("hit")} == set(range(int(smp)))
+
+
+def test_virtual_times_are_the_guests(either: Plugin) -> None:
+    """Linux stamps its lines by the TSC, which under icount counts one each virtual ns."""
+    kernel = fetched("debian-kernel") / "vmlinux"
+    console = either.lab.cwd / "console"
+    either.lab.command([
+        str(either.lab.root / "launch" / "microvm_debug.sh"), "--no-wait", "--stub", "none", *ICOUNT, "--append",
+        "console=ttyS0 nokaslr tsc_early_khz=1000000 panic=-1", "--console", str(console), "--plugin",
+        f"{either.file},kernel={kernel},func=start_kernel,func=panic,inlined=exclude,console={console},"
+        f"out={either.out}",
+        str(kernel)]).expect(0)
+    stamps = [(event["t"], float(match[1]) * 1e9) for event in either.trace().of_kind("console")
+              if (match := re.match(r"\[ *(\d+\.\d+)\] ", event["text"]))]
+    # What was said before there was a console comes in one go.
+    late = [(t, stamp) for t, stamp in stamps if stamp > 1e9]
+    assert len(late) > 50 and late[-1][1] - late[0][1] > 1e9
+    assert abs((late[-1][0] - late[0][0]) / (late[-1][1] - late[0][1]) - 1) < 0.01
+    assert [hit["function"] for hit in either.trace().of_kind("hit")] == ["start_kernel", "panic"]
