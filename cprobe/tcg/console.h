@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The console's lines at the place where the guest wrote them: QEMU writes the serial port's log file in the thread of the
- * vCPU that wrote to the port, so at its next access to a port, or when it halts, a line that has become whole is there.
+ * vCPU that wrote to the port, so behind the instruction a line that has become whole is there.
  */
 #ifndef BOOTSONDE_CONSOLE_H
 #define BOOTSONDE_CONSOLE_H

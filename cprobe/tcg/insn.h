@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the plugin wants to know of an x86 instruction: where it may lead, and whether it reads or writes a port. */
+/* What the plugin wants to know of an x86 instruction: where it may lead, and whether it writes to a port. */
 #ifndef BOOTSONDE_INSN_H
 #define BOOTSONDE_INSN_H
 
@@ -12,7 +12,6 @@ enum insn_kind {
 	INSN_OTHER,
 	INSN_DIRECT,	/* call, jmp, jcc to `target` */
 	INSN_INDIRECT,	/* near call or jmp through a register or memory */
-	INSN_IN,	/* in, ins */
 	INSN_OUT,	/* out, outs */
 	INSN_HALT,	/* hlt, mwait */
 };

@@ -215,6 +215,22 @@ linked(uint64_t address)
 	return load != NULL ? address - load->physical + load->virtual : address;
 }
 
+/*
+ * Is this where an instruction that writes to a port goes on? Under icount such an instruction ends its block, and what
+ * follows it is translated later. Two that share a slot have a line of the console noted later, no more.
+ */
+static bool
+follows_output(uint64_t address, enum insn_kind kind, uint64_t next)
+{
+	static uint64_t behind[256];	/* under `translating` */
+	const size_t mask = sizeof(behind) / sizeof(behind[0]) - 1;
+	bool follows = behind[address & mask] == address;
+
+	if (kind == INSN_OUT)
+		behind[next & mask] = next;
+	return follows;
+}
+
 static void
 on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
@@ -236,8 +252,8 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 			if (has_callers)
 				note_site(insn, kind, address, target);
-			/* A driver that has written a byte writes another, asks whether it may, or waits. */
-			if ((kind == INSN_OUT || kind == INSN_IN || kind == INSN_HALT) && arguments.console != NULL)
+			if (arguments.console != NULL && (follows_output(address, kind, address + qemu_plugin_insn_size(insn)) ||
+			    kind == INSN_OUT || kind == INSN_HALT))
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, console_look, QEMU_PLUGIN_CB_NO_REGS, NULL);
 			if (kind == INSN_OUT && host_clock.is_virtual)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, record_out, QEMU_PLUGIN_CB_NO_REGS, NULL);

@@ -34,10 +34,7 @@ static const struct {
 	{ { 0xee }, 1, INSN_OUT, 0 },
 	{ { 0xf3, 0x6e }, 2, INSN_OUT, 0 },
 	{ { 0x66, 0xef }, 2, INSN_OUT, 0 },
-	{ { 0xe4, 0x80 }, 2, INSN_IN, 0 },
-	{ { 0xec }, 1, INSN_IN, 0 },
-	{ { 0x66, 0xed }, 2, INSN_IN, 0 },
-	{ { 0xf3, 0x6c }, 2, INSN_IN, 0 },
+	{ { 0xec }, 1, INSN_OTHER, 0 },					/* in */
 	{ { 0xf4 }, 1, INSN_HALT, 0 },
 	{ { 0x0f, 0x01, 0xc9 }, 3, INSN_HALT, 0 },			/* mwait */
 	{ { 0x0f, 0x01, 0xc8 }, 3, INSN_OTHER, 0 },			/* monitor */

@@ -31,6 +31,8 @@ from bootsonde.probe import Probe
 _POLL_S = 0.01
 #: How long QEMU may take to end: the plugin writes down what it still has; seconds.
 _END_S = 30.0
+#: So many events tell how many bytes each takes; of fewer, the header is most.
+_ENOUGH = 1000
 #: What every message of the plugin's begins with.
 _PLUGIN_SAYS = "bootsonde-tcg: "
 
@@ -219,7 +221,7 @@ def _put_together(output: str, path: str) -> None:
 
 def _result(request: TraceRequest, status: Status) -> str:
     size = os.path.getsize(request.output) if os.path.exists(request.output) else 0
-    each = f", {size / status.events:.1f} bytes each" if status.events and not request.coverage else ""
+    each = f", {size / status.events:.1f} bytes each" if status.events >= _ENOUGH and not request.coverage else ""
     what = "entries counted" if request.coverage else "events"
     kernel, output = os.path.relpath(request.boot.symbols), os.path.relpath(request.output)
     return (f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}\n"
