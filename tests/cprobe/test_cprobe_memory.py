@@ -18,7 +18,7 @@ from cprobe_kit import Build, Cprobe, nm
 from cprobe_kernels import SOURCES
 
 #: Of a question with more allocations than twice this, so many are failed one by one and then as many, spread out.
-FIRST = 120
+FIRST = 60
 LIMIT = "out of memory"
 #: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of
 #: the kernel's, TRACE and LINES for a trace of it in either form, ~ for a blank.
