@@ -15,7 +15,8 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	cp_trace_close(trace);
 	*status = count ? 0 : 1;
 	if (!error && !count)
-		cp_complain("%s: events: nothing matched", options->trace);
+		cp_complain("%s: events: nothing matched: a trace of counts alone has none, coverage shows what it has",
+			options->trace);
 	return error;
 }
 

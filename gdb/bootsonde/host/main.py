@@ -9,8 +9,8 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from bootsonde.host.options import (add_boot_options, boot_request, check_timeout, conf_of_folder, is_kvm, keep_older,
-                                    pairs)
+from bootsonde.host.options import (add_boot_options, boot_request, check_timeout, check_until, conf_of_folder, is_kvm,
+                                    keep_older, pairs)
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import run
 from bootsonde.host.trace import trace
@@ -96,6 +96,7 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
     attached = find_guest(words.attach) if words.attach else None
     boot = boot_request(words, qemu_args, conf, attached.kernel if attached is not None else None)
     check_timeout(words.timeout)
+    check_until(words.until)
     if is_kvm(words, conf) and not words.attach:
         raise UserError("scenarios need --accel tcg: under KVM, GDB can set no breakpoint before the kernel has turned "
                         "paging on")
@@ -134,6 +135,7 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if words.rr is not None and words.rr.startswith("record:") and words.deterministic:
         raise UserError("--rr record is deterministic already: leave --deterministic out")
     check_timeout(words.timeout)
+    check_until(words.until)
     boot = boot_request(words, qemu_args, conf)
     output = words.output or keep_older(os.path.basename(boot.kernel) + ".trace")
     return trace(TraceRequest(
@@ -150,6 +152,7 @@ def _terminated(number: int, frame: Optional[FrameType]) -> None:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The command. Returns the exit code of the contract."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     words = list(sys.argv[1:] if argv is None else argv)

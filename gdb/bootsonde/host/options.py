@@ -89,6 +89,13 @@ def check_timeout(seconds: float) -> None:
         raise UserError("--timeout wants a positive number of seconds")
 
 
+def check_until(texts: Sequence[str]) -> None:
+    """Raises UserError for what no line of a console can show, or every line does."""
+    for text in texts:
+        if not text or "\n" in text or "\r" in text:
+            raise UserError(f"--until {text!r}: give a text that is part of one line of the console")
+
+
 def conf_of_folder() -> Dict[str, str]:
     """./bootsonde.conf."""
     return read_conf("bootsonde.conf")
