@@ -15,8 +15,8 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	cp_trace_close(trace);
 	*status = count ? 0 : 1;
 	if (!error && !count)
-		cp_complain("%s: events: nothing matched: a trace of counts alone has none, coverage shows what it has",
-			options->trace);
+		cp_complain("%s: events: nothing matched%s", options->trace, options->where.functions.count || options->from ||
+			options->to != UINT64_MAX ? "" : ": a trace of counts alone has no events, coverage shows what it has");
 	return error;
 }
 

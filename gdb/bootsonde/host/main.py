@@ -9,8 +9,8 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from bootsonde.host.options import (add_boot_options, boot_request, check_timeout, check_until, conf_of_folder, is_kvm,
-                                    keep_older, pairs)
+from bootsonde.host.options import (add_boot_options, boot_request, check_output, check_timeout, check_until, conf_of_folder,
+                                    is_kvm, keep_older, pairs)
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import run
 from bootsonde.host.trace import trace
@@ -100,6 +100,8 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if is_kvm(words, conf) and not words.attach:
         raise UserError("scenarios need --accel tcg: under KVM, GDB can set no breakpoint before the kernel has turned "
                         "paging on")
+    if words.trace is not None:
+        check_output("--trace", words.trace, boot, words.scenario)
     sources = words.source or ([conf["source"]] if "source" in conf else [])
     stem = os.path.splitext(os.path.basename(words.scenario))[0]
     return run(RunRequest(
@@ -138,6 +140,7 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
     check_until(words.until)
     boot = boot_request(words, qemu_args, conf)
     output = words.output or keep_older(os.path.basename(boot.kernel) + ".trace")
+    check_output("-o", output, boot, words.scenario)
     return trace(TraceRequest(
         boot=boot, output=os.path.abspath(output), functions=functions, files=words.file, coverage=words.coverage,
         arguments=words.args, memory=words.mem, limit=words.limit,

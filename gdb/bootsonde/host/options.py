@@ -89,6 +89,14 @@ def check_timeout(seconds: float) -> None:
         raise UserError("--timeout wants a positive number of seconds")
 
 
+def check_output(option: str, path: str, boot: BootRequest, scenario: Optional[str]) -> None:
+    """Raises UserError where what is written would take the place of what is read."""
+    initrds = [value for name, value in zip(boot.options, boot.options[1:]) if name == "--initrd"]
+    for given in [boot.kernel, boot.symbols, boot.disk, scenario, *initrds]:
+        if given is not None and os.path.exists(path) and os.path.exists(given) and os.path.samefile(path, given):
+            raise UserError(f"{option} {path} would overwrite {given}: name another file")
+
+
 def check_until(texts: Sequence[str]) -> None:
     """Raises UserError for what no line of a console can show, or every line does."""
     for text in texts:

@@ -263,10 +263,11 @@ def _result(request: TraceRequest, status: Status) -> List[str]:
     what = "entries counted" if request.coverage else "event" if status.events == 1 else "events"
     cprobe = "cprobe" if shutil.which("cprobe") else _shown(places.cprobe())
     kernel, output = _shown(request.boot.symbols), _shown(request.output)
+    lines = [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}"]
     if not status.events and status.t:
-        return [f"bootsonde: no {what}: none of the functions was entered in {status.t / 1e9:.3f} s of the guest's",
-                f"  is {kernel} what was booted, and does it run where it was linked (Linux: nokaslr)?"]
-    return [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}",
+        lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it run",
+                  "  where it was linked (Linux: nokaslr)?"]
+    return [*lines,
             f"  what ran: {cprobe} coverage {kernel} {output}",
             f"  why something did not: {cprobe} why {kernel} FUNC {output}"]
 
