@@ -16,7 +16,7 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	*status = count ? 0 : 1;
 	if (!error && !count)
 		cp_complain("%s: events: nothing matched%s", options->trace, options->where.functions.count || options->from ||
-			options->to != UINT64_MAX ? "" : ": a trace of counts alone has no events, coverage shows what it has");
+			options->to != UINT64_MAX ? "" : ": no function of those recorded was entered, or it has counts alone, which coverage shows");
 	return error;
 }
 

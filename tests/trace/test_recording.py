@@ -233,6 +233,14 @@ def test_gdb_and_plugin_in_one_trace(lab: Lab) -> None:
     assert "tsc_init" in before and "root_bus_configure" in after - before
 
 
+def test_a_scenario_that_is_wrong(lab: Lab) -> None:
+    """That is all there is to say: the guest has not moved."""
+    scenario = lab.scenario("none", 'scenario.at(Functions("no_such_function"))')
+    done = lab.command(lab.words("trace", *BOOTS, "--scenario", scenario, "-o", "t")).expect(2)
+    assert "no_such_function" in done.err and "what ran:" not in done.out + done.err
+    lab.expect_nothing_left()
+
+
 # What is refused.
 
 

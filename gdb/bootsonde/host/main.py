@@ -9,8 +9,8 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from bootsonde.host.options import (add_boot_options, boot_request, check_output, check_timeout, check_until, conf_of_folder,
-                                    is_kvm, keep_older, pairs)
+from bootsonde.host.options import (add_boot_options, boot_request, check_output, check_timeout, check_until,
+                                    conf_of_folder, is_kvm, keep_older, pairs)
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import run
 from bootsonde.host.trace import trace

@@ -222,6 +222,8 @@ def _told(request: TraceRequest, guest: Guest, recording: _Recording, verdict: V
         verdict = Verdict(Outcome.LOST, status.reason,
                           "what is there can be read; free some space, or name another place with -o")
     report(verdict, guest.console, request.output, logs)
+    if verdict.outcome is Outcome.USAGE:  # The scenario's, before the guest moved: there is nothing to tell of.
+        return verdict
     print("\n".join([*recording.missed(status), *_result(request, status)]),
           file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
     return verdict
@@ -265,8 +267,8 @@ def _result(request: TraceRequest, status: Status) -> List[str]:
     kernel, output = _shown(request.boot.symbols), _shown(request.output)
     lines = [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}"]
     if not status.events and status.t:
-        lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it run",
-                  "  where it was linked (Linux: nokaslr)?"]
+        lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it "
+                  "run where it was linked (Linux: nokaslr)?"]
     return [*lines,
             f"  what ran: {cprobe} coverage {kernel} {output}",
             f"  why something did not: {cprobe} why {kernel} FUNC {output}"]
