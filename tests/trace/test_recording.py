@@ -258,6 +258,12 @@ def test_a_scenario_that_is_wrong(lab: Lab) -> None:
     (["--scenario", "no/such.py"], "no such scenario"),
     (["--scenario", "no/such.py", "--deterministic"], "GDB's stops cost virtual time"),
     (["--timeout", "0"], "--timeout wants a positive number"),
+    (["--timeout", "nan"], "--timeout wants a positive number"),
+    (["--kernel", ""], "--kernel is empty"),
+    (["--symbols", ""], "--symbols is empty"),
+    (["--file", ""], "--file, --stop-at and -o want a value"),
+    (["--stop-at", ""], "--file, --stop-at and -o want a value"),
+    (["-o", ""], "--file, --stop-at and -o want a value"),
     (["--until", ""], "--until '': give a text that is part of one line"),
     (["--until", "a\nb"], "give a text that is part of one line"),
     (["--append", "a\nb"], "microvm_debug.sh: "),
@@ -283,6 +289,8 @@ def test_a_boot_in_which_none_of_them_ran(lab: Lab) -> None:
     """So does a kernel look that moved itself: what could be wrong is said."""
     done = lab.command(lab.words("trace", *BOOTS, "--functions", "pvclock_*", "-o", "t")).expect(0)
     assert "none of the functions was entered" in done.out and "nokaslr" in done.out
+    done = lab.command(lab.words("trace", *BOOTS, "-o", "t", "--", "-device", "no-such")).expect(3)
+    assert "no-such" in done.err and "none of the functions" not in done.err
 
 
 @pytest.mark.parametrize("verb, option", [("trace", ["-o"]), ("run", ["scenario.py", "--trace"])])

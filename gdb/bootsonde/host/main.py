@@ -119,6 +119,8 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
         raise UserError("--all records every function: leave it out, or --functions and --file")
     if not all(functions):
         raise UserError("--functions wants names with commas between them")
+    if "" in words.file or words.stop_at == "" or words.output == "":
+        raise UserError("--file, --stop-at and -o want a value: an empty one means nothing")
     if words.mem and not words.args:
         raise UserError("--mem goes with --args")
     if words.coverage and (words.args or words.limit is not None):

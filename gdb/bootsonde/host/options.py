@@ -57,6 +57,9 @@ def boot_request(words: argparse.Namespace, qemu_args: List[str], conf: Mapping[
 
     conf: ./bootsonde.conf. attached: the kernel of a guest that runs already. Raises UserError.
     """
+    for name in ("kernel", "symbols", "disk", "initrd", "console"):
+        if getattr(words, name) == "":  # As an unset variable of a script has it.
+            raise UserError(f"--{name} is empty: name a file, or leave it out")
     kernel = words.kernel or attached
     if kernel is None:
         kernel, origin = places.default_kernel()
@@ -85,7 +88,7 @@ def is_kvm(words: argparse.Namespace, conf: Mapping[str, str]) -> bool:
 
 def check_timeout(seconds: float) -> None:
     """Raises UserError."""
-    if seconds <= 0:
+    if not seconds > 0:  # NaN is none
         raise UserError("--timeout wants a positive number of seconds")
 
 

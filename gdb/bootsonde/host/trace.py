@@ -224,7 +224,7 @@ def _told(request: TraceRequest, guest: Guest, recording: _Recording, verdict: V
     report(verdict, guest.console, request.output, logs)
     if verdict.outcome is Outcome.USAGE:  # The scenario's, before the guest moved: there is nothing to tell of.
         return verdict
-    print("\n".join([*recording.missed(status), *_result(request, status)]),
+    print("\n".join([*recording.missed(status), *_result(request, status, verdict.outcome is not Outcome.LOST)]),
           file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
     return verdict
 
@@ -259,14 +259,15 @@ def _shown(path: str) -> str:
     return shlex.quote(path if near.startswith(os.path.join("..", "..")) else near)
 
 
-def _result(request: TraceRequest, status: Status) -> List[str]:
+def _result(request: TraceRequest, status: Status, ran: bool) -> List[str]:
+    """ran: the guest did, so that something should have been entered."""
     size = os.path.getsize(request.output) if os.path.exists(request.output) else 0
     each = f", {size / status.events:.1f} bytes each" if status.events >= _ENOUGH and not request.coverage else ""
     what = "entries counted" if request.coverage else "event" if status.events == 1 else "events"
     cprobe = "cprobe" if shutil.which("cprobe") else _shown(places.cprobe())
     kernel, output = _shown(request.boot.symbols), _shown(request.output)
     lines = [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}"]
-    if not status.events and status.t:
+    if not status.events and ran:
         lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it "
                   "run where it was linked (Linux: nokaslr)?"]
     return [*lines,
