@@ -170,6 +170,21 @@ def test_not_recorded(plain: Asks) -> None:
     assert plain.place("leaf_bit", listed={"files": ["other.c"], "functions": []})["state"] == "not recorded"
 
 
+def test_what_a_list_of_everything_has_not(probe: Cprobe, build_elf: Build) -> None:
+    """Code that only a symbol without a type names, as Linux's interrupt entries: all is what `cprobe list` has."""
+    source = ('__asm__(".text\\n.globl entry\\nentry: ret\\n.size entry, . - entry\\n"); void entry(void); int level;'
+              'void typed(void) { __asm__ volatile(""); } void _start(void) { if (level) { entry(); typed(); } }')
+    kernel = build_elf({"k.c": source}, ["-g", "-O0"])
+    for listed, state in ((ALL, "not recorded"), ({"files": [], "functions": ["entry"]}, "did not run")):
+        trace = write_trace(kernel.parent / "t", kernel, ["_start"], listed)
+        record, = probe.records("why", kernel, "entry", trace)
+        assert record["state"] == state
+        row, = probe.records("coverage", kernel, trace, "--func", "entry")
+        assert row["state"] == {"did not run": "not hit"}.get(state, state)
+    record, = probe.records("why", kernel, "typed", write_trace(kernel.parent / "t", kernel, ["_start"], ALL))
+    assert record["state"] == "did not run"
+
+
 def test_not_called_since(plain: Asks) -> None:
     """What last ran before the method did was not called by it; what ran later may have been."""
     before = {"witness": [500], "dev_identify": [9_000]}
