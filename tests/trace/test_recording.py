@@ -241,6 +241,14 @@ def test_a_scenario_that_is_wrong(lab: Lab) -> None:
     lab.expect_nothing_left()
 
 
+@pytest.mark.parametrize("script", ['("$@"; echo "status $?" >&2) | head -1', '"$@" >&-; echo "status $?" >&2',
+                                    '"$@" <&- >&-; echo "status $?" >&2'])
+def test_nobody_reads_what_it_says(lab: Lab, script: str) -> None:
+    done = lab.command(["sh", "-c", script, "sh", *lab.words("trace", *BOOTS, "-o", "t")]).expect(0)
+    assert done.err == "status 0\n"
+    assert lab.read("t").end is not None
+
+
 # What is refused.
 
 

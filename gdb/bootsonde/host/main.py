@@ -155,8 +155,20 @@ def _terminated(number: int, frame: Optional[FrameType]) -> None:
     raise SystemExit(128 + number)
 
 
+def _open_closed() -> None:
+    """Who started us may have closed standard streams: no file of ours shall take their place, and printing works."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest that is free: this one.
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The command. Returns the exit code of the contract."""
+    _open_closed()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)

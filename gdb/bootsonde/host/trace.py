@@ -224,8 +224,9 @@ def _told(request: TraceRequest, guest: Guest, recording: _Recording, verdict: V
     report(verdict, guest.console, request.output, logs)
     if verdict.outcome is Outcome.USAGE:  # The scenario's, before the guest moved: there is nothing to tell of.
         return verdict
-    print("\n".join([*recording.missed(status), *_result(request, status, verdict.outcome is not Outcome.LOST)]),
-          file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
+    lines = [*recording.missed(status), *_result(request, status, verdict.outcome is not Outcome.LOST)]
+    with contextlib.suppress(BrokenPipeError):  # As in report(): the exit code still tells.
+        print("\n".join(lines), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
     return verdict
 
 
