@@ -232,22 +232,36 @@ static struct cp_error *by_site(struct cp_callers *c, uint64_t site, uint32_t *r
 	return NULL;
 }
 
-static struct cp_error *by_name(struct cp_callers *c, const char *name, uint32_t *ret)
+/* `where`: NAME, or NAME+0xOFFSET as a session in GDB has it. */
+static struct cp_error *by_name(struct cp_callers *c, const char *where, uint32_t *ret)
 {
+	const char *offset = strstr(where, "+0x");
+	char *name = offset ? strndup(where, (size_t)(offset - where)) : strdup(where);
 	const struct cp_symbol **found;
+	struct cp_error *error;
 	size_t count;
-	struct cp_error *error = cp_symbols_by_name(&c->program->symbols, name, true, &found, &count);
 
 	*ret = CP_NO_CALLER;
-	return error || !count ? error : cp_called_at(c, found[0]->address, name, ret);
+	if (!name)
+		return &cp_error_no_memory;
+	error = cp_symbols_by_name(&c->program->symbols, name, true, &found, &count);
+	if (!error && count)
+		error = cp_called_at(c, found[0]->address, found[0]->name, ret);
+	free(name);
+	return error;
 }
 
 struct cp_error *cp_caller_of(struct cp_callers *c, const struct cp_event *event, uint32_t *ret)
 {
+	struct cp_error *error = NULL;
+
 	*ret = CP_NO_CALLER;
 	if (event->site)
 		return by_site(c, event->site, ret);
-	return event->caller ? by_name(c, event->caller, ret) : NULL;
+	/* Where nothing follows a call, its return address is another function's. */
+	if (event->return_address > 1)
+		error = by_site(c, event->return_address - 1, ret);
+	return !error && *ret == CP_NO_CALLER && event->caller ? by_name(c, event->caller, ret) : error;
 }
 
 /* -- Where the trace does not say it: what the code can call -- */

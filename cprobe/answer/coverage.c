@@ -32,6 +32,7 @@ static size_t hash(const char *text, uint64_t value)
 struct join {
 	struct cp_coverage *all;
 	struct cp_listed listed;
+	struct cp_records everything;	/* what is listed where no globs are given, by address; empty: all records are among it */
 	struct table files, inlined;	/* of rows: by name, file and line */
 	uint32_t last_file;		/* neighbours are of one file */
 };
@@ -107,6 +108,33 @@ static void take_hit(struct cp_cover_row *row, const struct cp_ran *ran)
 	row->count = row->count > UINT64_MAX - ran->count ? UINT64_MAX : row->count + ran->count;
 }
 
+static bool is_among(const struct cp_records *records, uint64_t address)
+{
+	size_t low = 0, high = records->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (records->items[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < records->count && records->items[low].address == address;
+}
+
+static bool was_recorded(const struct join *join, const struct cp_record *record, bool inlined)
+{
+	for (size_t i = 0; i < join->listed.count; i++) {
+		struct cp_listed part = { &join->listed.parts[i], 1 };
+
+		if (cp_listed_has(&part, record->file, record->name, inlined) && (inlined || !cp_listed_is_all(part.parts) ||
+			!join->everything.count || is_among(&join->everything, record->address)))
+			return true;
+	}
+	return false;
+}
+
 static void add_record(struct join *join, const struct cp_record *record, const struct cp_ran *ran)
 {
 	struct cp_coverage *all = join->all;
@@ -127,7 +155,7 @@ static void add_record(struct join *join, const struct cp_record *record, const 
 	}
 	if (ran)
 		take_hit(row, ran);
-	else if (row->seen == CP_SEEN_UNKNOWN && cp_listed_has(&join->listed, record->file, record->name, inlined))
+	else if (row->seen == CP_SEEN_UNKNOWN && was_recorded(join, record, inlined))
 		row->seen = CP_SEEN_NOT;
 	if (!inlined && row->seen == CP_SEEN_UNKNOWN)
 		file->unknown++;
@@ -228,7 +256,22 @@ static void join_all(struct join *join, const struct cp_ran *ran, size_t count)
 	}
 }
 
-static struct cp_error *join_records(struct cp_trace *trace, struct cp_coverage *all)
+static struct cp_error *list_everything(struct cp_program *program, struct join *join)
+{
+	static const struct cp_where everywhere;
+	struct cp_error *error;
+	bool has_all = false;
+
+	for (size_t i = 0; i < join->listed.count; i++)
+		has_all |= cp_listed_is_all(&join->listed.parts[i]);
+	if (!has_all)
+		return NULL;
+	error = cp_list(program, &everywhere, CP_INLINED_EXCLUDE, &join->everything);
+	return error ? error : cp_records_sort(&join->everything);
+}
+
+static struct cp_error *join_records(struct cp_program *program, struct cp_trace *trace, const struct cp_where *where,
+	struct cp_coverage *all)
 {
 	struct join join = { .all = all };
 	const struct cp_ran *ran;
@@ -238,10 +281,13 @@ static struct cp_error *join_records(struct cp_trace *trace, struct cp_coverage 
 		error = cp_trace_listed(trace, &join.listed);
 	if (error)
 		return error;
+	cp_records_init(&join.everything, CP_NAMES);
+	if (where->files.count || where->functions.count)
+		error = list_everything(program, &join);
 	all->rows = malloc((all->records.count + 1) * sizeof(*all->rows));
 	all->files = malloc((all->records.count + 1) * sizeof(*all->files));
-	if (!all->rows || !all->files || !table_init(&join.files, all->records.count) ||
-		!table_init(&join.inlined, all->records.count))
+	if (!error && (!all->rows || !all->files || !table_init(&join.files, all->records.count) ||
+		!table_init(&join.inlined, all->records.count)))
 		error = &cp_error_no_memory;
 	if (!error) {
 		join_all(&join, ran, all->ran);
@@ -249,6 +295,7 @@ static struct cp_error *join_records(struct cp_trace *trace, struct cp_coverage 
 	}
 	free(join.files.slots);
 	free(join.inlined.slots);
+	cp_records_deinit(&join.everything);
 	cp_listed_deinit(&join.listed);
 	return error;
 }
@@ -264,7 +311,7 @@ struct cp_error *cp_coverage_make(struct cp_program *program, struct cp_trace *t
 	if (!error)
 		error = cp_records_sort(&all.records);
 	if (!error)
-		error = join_records(trace, &all);
+		error = join_records(program, trace, where, &all);
 	if (error)
 		cp_coverage_deinit(&all);
 	else

@@ -212,8 +212,12 @@ static struct cp_error *toward(struct cp_asked *asked, const struct cp_record *p
 	struct cp_search search;
 	struct cp_error *error;
 
-	if (function == CP_NO_FUNCTION || cp_did_run(&asked->states, function))
+	if (function == CP_NO_FUNCTION)
 		return NULL;
+	if (cp_did_run(&asked->states, function)) {
+		cp_program_note(asked->program, "next: %s ran: the trace has the way to it", place->name);
+		return NULL;
+	}
 	error = cp_search_run(&asked->graph, &asked->states, &asked->pointers, function, &search);
 	for (size_t i = 0; i < search.end_count && i < MOST_REASONS && !error; i++) {
 		struct cp_why_reason reason;

@@ -206,7 +206,8 @@ static void say_place(struct words *w, const struct cp_why_place *place)
 	place_text(where, place->file, place->line, place->address);
 	run_text(run, &place->run);
 	if (place->outer) {
-		say(w, "%s (%s) is inlined at 0x%" PRIx64 " in %s, which %s", place->name, where, place->address, place->outer, run);
+		say(w, "%s (%s) is inlined at 0x%" PRIx64 " in %s, which %s%s", place->name, where, place->address, place->outer, run,
+			place->run.state == CP_DID_NOT_RUN ? ": ask why of that" : "");
 		return;
 	}
 	say(w, "%s (%s) %s", place->name, where, run);

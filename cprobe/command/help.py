@@ -52,6 +52,10 @@ def inline(line: str) -> str:
             macro, glue = "", True
             continue
         text = unescape(word)
+        if close and word in PUNCTUATION and index == len(words):  # It stands behind what it ends.
+            out[-1] += close + text
+            close = ""
+            continue
         if macro == "Fl" and text != "|" and text not in PUNCTUATION:
             text = "-" + text
         if out and (glue or (word in PUNCTUATION and not close)):

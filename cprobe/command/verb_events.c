@@ -7,6 +7,7 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	struct cp_when when = { options->from, options->to, options->where.functions };
 	struct cp_trace *trace = NULL;
 	uint64_t count = 0;
+	bool is_narrow = options->where.functions.count || options->from || options->to != UINT64_MAX;
 	struct cp_error *error = cp_verb_trace(program, options, &trace);
 
 	(void)records;
@@ -15,7 +16,8 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 	cp_trace_close(trace);
 	*status = count ? 0 : 1;
 	if (!error && !count)
-		cp_complain("%s: events: nothing matched", options->trace);
+		cp_complain("%s: events: nothing matched%s", options->trace, is_narrow ? "" :
+			": no function of those recorded was entered, or it has counts alone, which coverage shows");
 	return error;
 }
 

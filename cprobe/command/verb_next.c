@@ -24,7 +24,8 @@ static struct cp_error *run(struct cp_program *program, const struct cp_options 
 		return error;
 	*status = records->count ? 0 : 1;
 	if (!records->count)
-		cp_complain("%s: next: nothing is left to break on", options->kernel);
+		cp_complain("%s: next: nothing is left to break on%s", options->kernel, function ? "" :
+			": what ran calls nothing by name that did not run; --func NAME goes through pointers and tables, too");
 	if (left_out)
 		cp_complain("next: %zu more places are left out: --limit tells how many are shown", left_out);
 	return cp_records_print(stdout, records, options->format);

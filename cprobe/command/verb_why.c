@@ -12,6 +12,21 @@ static struct cp_error *check(const struct cp_options *options)
 	return NULL;
 }
 
+static bool is_variable(struct cp_program *program, const char *name)
+{
+	struct cp_records records;
+	struct cp_error *error;
+	bool ret = false;
+
+	cp_records_init(&records, CP_BRIEF);
+	error = cp_find_symbol(program, name, &records);
+	for (size_t i = 0; i < records.count && !error; i++)
+		ret |= records.items[i].kind == CP_KIND_OBJECT;
+	cp_records_deinit(&records);
+	cp_error_destroy(error);
+	return ret;
+}
+
 /* Which name was meant? */
 static void suggest(struct cp_program *program, const char *function)
 {
@@ -21,6 +36,10 @@ static void suggest(struct cp_program *program, const char *function)
 	struct cp_error *error;
 	size_t count = 0;
 
+	if (is_variable(program, function)) {
+		cp_complain("why: %s is a variable: in GDB, bootsonde watch %s shows who writes it", function, function);
+		return;
+	}
 	cp_records_init(&records, CP_BRIEF);
 	error = cp_list(program, &everywhere, CP_INLINED_EXCLUDE, &records);
 	names = calloc(records.count + 1, sizeof(*names));

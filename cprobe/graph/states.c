@@ -64,16 +64,12 @@ static struct cp_error *mark_part(struct cp_graph *graph, const struct cp_listed
 {
 	struct cp_where where = { part->files, part->functions };
 	struct cp_records records;
-	struct cp_error *error = NULL;
+	struct cp_error *error;
 
 	if (part->inlined == CP_INLINED_ONLY)
 		return NULL;
-	cp_records_init(&records, CP_BRIEF);
-	if (part->files.count || part->functions.count)
-		error = cp_list(graph->program, &where, CP_INLINED_EXCLUDE, &records);
-	else
-		for (uint32_t f = 0; f < graph->functions.count; f++)
-			states->items[f].ran = CP_DID_NOT_RUN;
+	cp_records_init(&records, CP_NAMES);
+	error = cp_list(graph->program, &where, CP_INLINED_EXCLUDE, &records);
 	for (size_t i = 0; i < records.count && !error; i++) {
 		uint32_t function = cp_function_entered(&graph->functions, records.items[i].address);
 

@@ -104,11 +104,15 @@ note(void *context, const char *text)
 }
 
 static struct cp_error *
-add_records(const char *kernel, const struct cp_records *records, struct entries *entries)
+add_records(const char *kernel, const struct cp_where *where, const struct cp_records *records, struct entries *entries)
 {
 	size_t base = last_line(entries);
 	struct cp_error *error = NULL;
 
+	if (records->count == 0 && where->files.count == 0 && where->functions.count == 0)
+		return cp_error_create(CP_ERROR_NOT_FOUND, "%s: no function has a name: give the kernel that was not stripped, or "
+			"put its debug file beside it; what boots may be another file than the one that names its functions "
+			"(bootsonde trace --symbols)", kernel);
 	if (records->count == 0)
 		return cp_error_create(CP_ERROR_NOT_FOUND, "%s: no function matches: cprobe list shows those that there are",
 		    kernel);
@@ -156,7 +160,7 @@ entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined i
 	if (error == NULL)
 		error = cp_records_sort(&records);
 	if (error == NULL)
-		error = add_records(kernel, &records, entries);
+		error = add_records(kernel, where, &records, entries);
 	if (error == NULL)
 		error = add_loads(program, entries);
 	if (error == NULL)

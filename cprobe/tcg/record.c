@@ -229,7 +229,8 @@ on_any_entry(unsigned int vcpu, void *userdata)
 	}
 	ring_publish(ring);
 	if (ticket + 1 == options.limit)
-		stop(options.limit, "%" PRIu64 " events were recorded", options.limit);
+		stop(options.limit, options.limit == 1 ? "%" PRIu64 " event was recorded" : "%" PRIu64 " events were recorded",
+		    options.limit);
 	/* Others at the address come first. */
 	if (options.stop != NULL && entries_next(list, list->items + function) == NULL)
 		record_stop(list->items + function);

@@ -67,13 +67,14 @@ static uint64_t hexadecimal(const json_t *value)
 
 static void hit_of(json_t *object, struct cp_event *ret, const char **fault)
 {
-	json_t *address = json_object_get(object, "address");
+	json_t *address = json_object_get(object, "address"), *caller = json_object_get(object, "caller");
 	const char *place = json_string_value(json_object_get(object, "place"));
 
 	ret->function = json_string_value(json_object_get(object, "function"));
 	ret->address = hexadecimal(address);
 	ret->site = hexadecimal(json_object_get(object, "site"));
-	ret->caller = json_string_value(json_object_get(json_object_get(object, "caller"), "function"));
+	ret->caller = json_string_value(json_object_get(caller, "function"));
+	ret->return_address = hexadecimal(json_object_get(caller, "address"));
 	/* A session in GDB says of what kind the place is: a line or a test within a function is not its entry. */
 	ret->is_entry = !place || !strcmp(place, "function") || !strcmp(place, "inlined");
 	if (!ret->function || !*ret->function)

@@ -86,6 +86,11 @@ void cp_listed_deinit(struct cp_listed *listed)
 	free(listed->parts);
 }
 
+bool cp_listed_is_all(const struct cp_listed_part *part)
+{
+	return !part->nothing && !part->files.count && !part->functions.count;
+}
+
 bool cp_listed_has(const struct cp_listed *listed, const char *file, const char *name, bool inlined)
 {
 	for (size_t i = 0; i < listed->count; i++) {

@@ -20,6 +20,12 @@ struct cp_listed {
 struct cp_error *cp_trace_listed(const struct cp_trace *trace, struct cp_listed *ret);
 void cp_listed_deinit(struct cp_listed *listed);
 
+/*
+ * Does it stand for what cprobe lists of a kernel as a whole? That has not what a symbol without a type alone names, as
+ * Linux's first code of an interrupt; globs of names and files have.
+ */
+bool cp_listed_is_all(const struct cp_listed_part *part);
+
 /* Was the function, or the inlined copy of it, recorded whenever it was entered? */
 bool cp_listed_has(const struct cp_listed *listed, const char *file, const char *name, bool inlined);
 

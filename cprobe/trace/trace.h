@@ -38,7 +38,8 @@ struct cp_event {
 	const char *function;		/* hit: its name, else NULL */
 	uint64_t address;		/* hit: where */
 	uint64_t site;			/* hit: the instruction that called or jumped to it; 0 unknown */
-	const char *caller;		/* hit: the function that called it, where the trace names it; else NULL */
+	const char *caller;		/* hit: the function that called it, where the trace names it; else NULL. Maybe with +0xOFFSET */
+	uint64_t return_address;	/* hit: within that function; 0 unknown */
 	bool is_entry;			/* hit: of a function, and not at a place within it */
 	const uint64_t *values;		/* hit of a trace in blocks: in the order of the header's "args" */
 	size_t value_count;

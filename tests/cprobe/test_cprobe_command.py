@@ -255,3 +255,10 @@ def test_about_the_command(probe: Cprobe, args: list[str]) -> None:
     done = probe.run(*args)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("cprobe 0." if args == ["--version"] else "usage: cprobe info KERNEL")
+
+
+def test_punctuation_in_help_stands_where_the_man_page_has_it(probe: Cprobe) -> None:
+    for verb in re.findall(r"^(?:usage:|      ) cprobe (\w+)", probe.run("--help").stdout, re.MULTILINE):
+        said = probe.run("help", verb).stdout
+        assert not re.findall(r".* [,;)](?: .*|$)", said, re.MULTILINE), verb
+    assert "(function or inlined), outer" in probe.run("help", "why").stdout

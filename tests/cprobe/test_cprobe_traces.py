@@ -303,12 +303,18 @@ def test_without_call_sites_the_code_says_who_called(probe: Cprobe, kernel: Path
     assert "from the code: the trace has no call sites" in probe.run("tree", kernel, trace).stdout
 
 
-def test_callers_that_a_session_in_gdb_names(probe: Cprobe, kernel: Path, write: Write) -> None:
+@pytest.mark.parametrize("named", [
+    lambda name, at: {"function": f"{name}+0x1", "address": hex(at + 1)},
+    lambda name, at: {"function": f"{name}+0x1", "address": "0x1"},  # where it runs is not where it is linked
+    lambda name, at: {"function": name},
+])
+def test_callers_that_a_session_in_gdb_names(probe: Cprobe, kernel: Path, write: Write,
+                                             named: Callable[[str, int], dict[str, str]]) -> None:
     symbols = nm(kernel)
     lines = [{"format": "bootsonde-trace", "version": 1}]
     for seq, (name, caller) in enumerate([("_start", None), ("leaf", "middle"), ("other", "_start")]):
         lines.append({"seq": seq, "t": seq, "vcpu": 0, "kind": "hit", "function": name, "address": hex(symbols[name]),
-                      "place": "function", **({"caller": {"function": caller}} if caller else {})})
+                      "place": "function", **({"caller": named(caller, symbols[caller])} if caller else {})})
     trace = write("".join(json.dumps(line) + "\n" for line in lines).encode())
     assert tree(probe, kernel, trace) == [(0, "_start", 1), (1, "other", 1), (0, "middle", 0), (1, "leaf", 1)]
 

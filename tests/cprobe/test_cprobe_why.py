@@ -149,6 +149,7 @@ def test_inlined(asks: Asks) -> None:
     records = [r for r in asks.probe.records("why", asks.kernel, "small", asks.trace()) if r["kind"] == "inlined"]
     assert [(r["outer"], r["state"]) for r in records] == [("around", "ran")]
     assert "is inlined at" in asks.words("small") and "in around, which ran" in asks.words("small")
+    assert "in around, which did not run: ask why of that" in asks.words("small", ran=["_start"])
 
 
 def test_it_ran(plain: Asks) -> None:
@@ -167,6 +168,21 @@ def test_not_recorded(plain: Asks) -> None:
     assert plain.place("leaf_bit", listed={"files": [], "functions": ["leaf_*"]})["state"] == "did not run"
     assert plain.place("leaf_bit", listed={"files": ["k.c"], "functions": []})["state"] == "did not run"
     assert plain.place("leaf_bit", listed={"files": ["other.c"], "functions": []})["state"] == "not recorded"
+
+
+def test_what_a_list_of_everything_has_not(probe: Cprobe, build_elf: Build) -> None:
+    """Code that only a symbol without a type names, as Linux's interrupt entries: all is what `cprobe list` has."""
+    source = ('__asm__(".text\\n.globl entry\\nentry: ret\\n.size entry, . - entry\\n"); void entry(void); int level;'
+              'void typed(void) { __asm__ volatile(""); } void _start(void) { if (level) { entry(); typed(); } }')
+    kernel = build_elf({"k.c": source}, ["-g", "-O0"])
+    for listed, state in ((ALL, "not recorded"), ({"files": [], "functions": ["entry"]}, "did not run")):
+        trace = write_trace(kernel.parent / "t", kernel, ["_start"], listed)
+        record, = probe.records("why", kernel, "entry", trace)
+        assert record["state"] == state
+        row, = probe.records("coverage", kernel, trace, "--func", "entry")
+        assert row["state"] == {"did not run": "not hit"}.get(state, state)
+    record, = probe.records("why", kernel, "typed", write_trace(kernel.parent / "t", kernel, ["_start"], ALL))
+    assert record["state"] == "did not run"
 
 
 def test_not_called_since(plain: Asks) -> None:
@@ -188,6 +204,11 @@ def test_no_such_function(plain: Asks) -> None:
     done = plain.probe.run("why", plain.kernel, "leaf_variabel", plain.trace())
     assert done.returncode == 1 and not done.stdout
     assert "this kernel has no function leaf_variabel" in done.stderr and "did you mean leaf_variable?" in done.stderr
+
+
+def test_a_variable_is_no_function(plain: Asks) -> None:
+    done = plain.probe.run("why", plain.kernel, "level", plain.trace())
+    assert done.returncode == 1 and "why: level is a variable" in done.stderr and "did you mean" not in done.stderr
 
 
 def test_left_out(probe: Cprobe, build_elf: Build) -> None:
@@ -285,6 +306,12 @@ def test_nothing_left(probe: Cprobe, build_elf: Build) -> None:
     kernel = build_elf({"k.c": "void a(void) { __asm__ volatile(\"\"); } void _start(void) { a(); }"}, ["-g", "-O0"])
     done = probe.run("next", kernel, write_trace(kernel.parent / "t", kernel, ["_start", "a"], ALL))
     assert done.returncode == 1 and not done.stdout and "nothing is left to break on" in done.stderr
+    assert "--func NAME" in done.stderr
+
+
+def test_next_toward_what_ran(plain: Asks) -> None:
+    done = plain.probe.run("next", plain.kernel, plain.trace(["_start", "leaf_variable"]), "--func", "leaf_variable")
+    assert done.returncode == 1 and "next: leaf_variable ran" in done.stderr and "--func NAME" not in done.stderr
 
 
 def debian_trace(kernel: Path, ran: list[str], path: Path) -> Path:

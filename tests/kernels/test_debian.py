@@ -13,6 +13,7 @@ import pytest
 from labkit import Done, Lab, open_lab
 from terminals import gdb, launcher
 
+from bootsonde.host.identity import build_id
 from bootsonde.model import msr
 from bootsonde.model.pvclock import STABLE, PvclockTime
 from bootsonde.model.trace import Trace
@@ -126,6 +127,8 @@ def test_bzimage_with_the_symbols_of_vmlinux(lab: Lab, debian: Path) -> None:
     run.done.expect(0)
     assert run.functions() == {"tsc_init"}
     assert run.trace.header["kernel"]["name"] == "vmlinuz"
+    assert run.trace.header["kernel"]["build-id"] == build_id(str(lab.build / "cprobe" / "cprobe"),
+                                                              str(debian / "vmlinux")) is not None
 
 
 @pytest.mark.parametrize("image", ["vmlinuz", "vmlinux"])

@@ -145,7 +145,8 @@ def test_next_breaks_on_the_way_to_a_function(lab: Lab) -> None:
     lab.scenario("clock", 'scenario.at(Functions("kvm_clock_identify"))', 'scenario.at(Functions("pvclock_*"))')
     with launcher(lab, "--append", "guest.i8254=1") as _, gdb(lab) as debugger:
         assert "cpu0 kvm_clock_identify(" in debugger.type("source clock.py")
-        assert "this kernel has no function nothing" in debugger.type("bootsonde next nothing")
+        said = debugger.type("bootsonde next nothing")
+        assert "this kernel has no function nothing" in said and "cut off" not in said and "build-id" not in said, said
         assert "usage: bootsonde next" in debugger.type("bootsonde next a b")
         said = debugger.type("bootsonde next pvclock_init")
         assert re.search(r"0x\w+ \S+ \(check of hv_base\) kvm\.h:\d+ to BUS_ADD_CHILD", said), said
@@ -154,8 +155,11 @@ def test_next_breaks_on_the_way_to_a_function(lab: Lab) -> None:
         debugger.type("bootsonde inject vm_guest=5")
         said = debugger.type("bootsonde go")
         assert "(check of hv_base)  kvm.h" in said and "on the way to pvclock_init:" in said, said
+        said = debugger.type("bootsonde next")
+        assert "the run has ended" in said and "Python Exception" not in said, said
     trace = lab.trace("clock")
     assert any(e.get("place") == "check" for e in trace.of_kind("hit"))
+    assert re.fullmatch(r"[0-9a-f]{40}", trace.header["kernel"]["build-id"])
     assert trace.header["listed"] == [{"files": [], "functions": ["kvm_clock_identify"], "inlined": "include"},
                                       {"files": [], "functions": ["pvclock_*"], "inlined": "include"}]
 

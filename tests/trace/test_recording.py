@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -128,6 +130,34 @@ def test_stop_at_a_function(lab: Lab) -> None:
     assert names[-1] == "lapic_init" and names.count("lapic_init") == 1
 
 
+def test_stopping_is_told_by_the_name_that_was_given(lab: Lab) -> None:
+    done = lab.command(lab.words("trace", *BOOTS, "--stop-at", "lapic_init", "-o", "t")).expect(0)
+    assert "bootsonde: passed: lapic_init was reached" in done.out and "--stop-at" not in done.out
+
+
+@pytest.mark.parametrize("place, said", [
+    ("pvclock_init", "--stop-at pvclock_init: not reached\n"),
+    ("0x1234", "--stop-at 0x1234: not reached; no function of this kernel begins there\n"),
+])
+def test_a_place_that_was_not_reached_is_said(lab: Lab, place: str, said: str) -> None:
+    assert said in lab.command(lab.words("trace", *BOOTS, "--stop-at", place, "-o", "t")).expect(0).out
+
+
+def test_names_with_odd_characters(lab: Lab, cprobe: Path) -> None:
+    """In QEMU's options, in the plugin's and in a shell; the commands that are proposed can be typed."""
+    folder = lab.cwd / "a, b=c 'd"
+    folder.mkdir()
+    shutil.copy(lab.kernel, folder / "my, kernel=1%d")
+    done = lab.command(lab.words("trace", *BOOTS, "--kernel", folder / "my, kernel=1%d", "-o", folder / "t, u=%s"))
+    proposed = [line.split(": ", 1)[1] for line in done.expect(0).out.splitlines() if line.startswith("  w")]
+    assert len(proposed) == 2
+    for line in proposed:
+        words = line.replace("FUNC", "pvclock_init")
+        assert subprocess.run(["sh", "-c", words], cwd=lab.cwd, capture_output=True, text=True, timeout=20,
+                              check=False).returncode == 0, words
+        assert shlex.split(line)[0] == "cprobe" or Path(lab.cwd, shlex.split(line)[0]).samefile(cprobe)
+
+
 def test_coverage_counts_what_events_are(lab: Lab) -> None:
     """Functions that are called equally often in boots alike."""
     steady = ["--file", "tsc.c", "--file", "kvm_clock.c", "--file", "subr_bus.c", "--file", "mptable.c"]
@@ -203,6 +233,22 @@ def test_gdb_and_plugin_in_one_trace(lab: Lab) -> None:
     assert "tsc_init" in before and "root_bus_configure" in after - before
 
 
+def test_a_scenario_that_is_wrong(lab: Lab) -> None:
+    """That is all there is to say: the guest has not moved."""
+    scenario = lab.scenario("none", 'scenario.at(Functions("no_such_function"))')
+    done = lab.command(lab.words("trace", *BOOTS, "--scenario", scenario, "-o", "t")).expect(2)
+    assert "no_such_function" in done.err and "what ran:" not in done.out + done.err
+    lab.expect_nothing_left()
+
+
+@pytest.mark.parametrize("script", ['("$@"; echo "status $?" >&2) | head -1', '"$@" >&-; echo "status $?" >&2',
+                                    '"$@" <&- >&-; echo "status $?" >&2'])
+def test_nobody_reads_what_it_says(lab: Lab, script: str) -> None:
+    done = lab.command(["sh", "-c", script, "sh", *lab.words("trace", *BOOTS, "-o", "t")]).expect(0)
+    assert done.err == "status 0\n"
+    assert lab.read("t").end is not None
+
+
 # What is refused.
 
 
@@ -220,12 +266,67 @@ def test_gdb_and_plugin_in_one_trace(lab: Lab) -> None:
     (["--scenario", "no/such.py"], "no such scenario"),
     (["--scenario", "no/such.py", "--deterministic"], "GDB's stops cost virtual time"),
     (["--timeout", "0"], "--timeout wants a positive number"),
+    (["--timeout", "nan"], "--timeout wants a positive number"),
+    (["--kernel", ""], "--kernel is empty"),
+    (["--symbols", ""], "--symbols is empty"),
+    (["--file", ""], "--file, --stop-at and -o want a value"),
+    (["--stop-at", ""], "--file, --stop-at and -o want a value"),
+    (["-o", ""], "--file, --stop-at and -o want a value"),
+    (["--until", ""], "--until '': give a text that is part of one line"),
+    (["--until", "a\nb"], "give a text that is part of one line"),
+    (["--append", "a\nb"], "microvm_debug.sh: "),
     (["--kernel", "no/such"], "no such kernel"),
 ])
 def test_refused(lab: Lab, words: list[str], message: str) -> None:
     done = lab.command(lab.words("trace", *words)).expect(2)
     assert message in done.err and "Traceback" not in done.err
     lab.expect_nothing_left()
+
+
+def test_symbols_of_another_kernel(lab: Lab) -> None:
+    """None of its functions would be entered."""
+    full, other = lab.build / "guest" / "clockguest.full", lab.cwd / "other"
+    changed = ["sh", "-c", "printf '\\4\\0\\0\\0\\4\\0\\0\\0\\3\\0\\0\\0GNU\\0abcd' >note && objcopy "
+               '--update-section .note.gnu.build-id=note "$1" other', "sh", str(full)]
+    subprocess.run(changed, cwd=lab.cwd, check=True, timeout=20)
+    refused = lab.command(lab.words("trace", *BOOTS, "--symbols", other)).expect(2)
+    assert "--symbols" in refused.err and "has the build-id 61626364" in refused.err
+
+
+def test_a_boot_in_which_none_of_them_ran(lab: Lab) -> None:
+    """So does a kernel look that moved itself: what could be wrong is said."""
+    done = lab.command(lab.words("trace", *BOOTS, "--functions", "pvclock_*", "-o", "t")).expect(0)
+    assert "none of the functions was entered" in done.out and "nokaslr" in done.out
+    done = lab.command(lab.words("trace", *BOOTS, "-o", "t", "--", "-device", "no-such")).expect(3)
+    assert "no-such" in done.err and "none of the functions" not in done.err
+
+
+@pytest.mark.parametrize("verb, option", [("trace", ["-o"]), ("run", ["scenario.py", "--trace"])])
+def test_what_is_read_is_not_overwritten(lab: Lab, verb: str, option: list[str]) -> None:
+    """Under another name, too."""
+    lab.scenario("scenario", 'scenario.at(Functions("tsc_init"))')
+    kernel = lab.cwd / "kernel"
+    shutil.copy(lab.kernel, kernel)
+    (lab.cwd / "link").symlink_to(kernel)
+    done = lab.command(lab.words(verb, *option, "link", "--kernel", kernel)).expect(2)
+    assert f"{option[-1]} link would overwrite {kernel}" in done.err
+    assert kernel.read_bytes() == lab.kernel.read_bytes()
+
+
+def test_a_qemu_that_is_not_there(lab: Lab) -> None:
+    done = lab.command(lab.words("trace"), QEMU="/no/qemu").expect(2)
+    assert "no QEMU at /no/qemu" in done.err and "Traceback" not in done.err
+
+
+def test_a_kernel_that_names_no_function(lab: Lab) -> None:
+    """Not what it lacks, but what that means and what helps."""
+    kernel = lab.cwd / "stripped"
+    full = lab.build / "guest" / "clockguest.full"
+    subprocess.run(["objcopy", "--strip-all", "--remove-section=.gnu_debuglink", full, kernel], check=True, timeout=20)
+    done = lab.command(lab.words("trace", "--kernel", kernel)).expect(2)
+    assert "no function has a name" in done.err.splitlines()[-1] and "--symbols" in done.err
+    named = lab.command(lab.words("trace", *BOOTS, "--kernel", kernel, "--symbols", full, "-o", "t"))
+    assert "passed" in named.expect(0).out
 
 
 def test_a_qemu_without_plugins_is_named(lab: Lab) -> None:

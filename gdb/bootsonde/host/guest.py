@@ -102,9 +102,11 @@ class Guest:
             raise LaunchError(self._process.returncode or 3, self.log_text() or str(error)) from None
 
     def arguments(self) -> List[str]:
-        """QEMU's command line, as the launcher composes it."""
+        """QEMU's command line, as the launcher composes it. Raises LaunchError where it refuses to."""
         shown = subprocess.run(self._command("--dry-run"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, check=False)
+                               stderr=subprocess.PIPE, check=False)
+        if shown.returncode:
+            raise LaunchError(shown.returncode, shown.stderr.decode("utf-8", "replace").strip())
         return shlex.split(shown.stdout.decode("utf-8", "replace"))
 
     def log_text(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from bootsonde.model.errors import UserError
 from bootsonde.probe import Probe
@@ -44,14 +44,17 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def _info(cprobe: str, path: str) -> Dict[str, Any]:
+def build_id(cprobe: str, path: str) -> Optional[str]:
+    """A kernel's build-id; None for what has none, or is no ELF."""
     try:
         records = Probe(cprobe, path).ask("info").records
     except UserError:
-        return {}
-    return records[0] if records else {}
+        return None
+    return records[0].get("build_id") if records else None
 
 
-def kernel_identity(cprobe: str, path: str) -> Dict[str, Any]:
-    """The header's `kernel`. What is no ELF has no build-id."""
-    return {"name": os.path.basename(path), "build-id": _info(cprobe, path).get("build_id"), "sha256": sha256(path)}
+def kernel_identity(cprobe: str, path: str, symbols: str) -> Dict[str, Any]:
+    """The header's `kernel`. What is no ELF has no build-id of its own, and gets that of `symbols`, which names its
+    functions."""
+    return {"name": os.path.basename(path), "build-id": build_id(cprobe, path) or build_id(cprobe, symbols),
+            "sha256": sha256(path)}

@@ -9,8 +9,8 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from bootsonde.host.options import (add_boot_options, boot_request, check_timeout, conf_of_folder, is_kvm, keep_older,
-                                    pairs)
+from bootsonde.host.options import (add_boot_options, boot_request, check_output, check_timeout, check_until,
+                                    conf_of_folder, is_kvm, keep_older, pairs)
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import run
 from bootsonde.host.trace import trace
@@ -96,9 +96,12 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
     attached = find_guest(words.attach) if words.attach else None
     boot = boot_request(words, qemu_args, conf, attached.kernel if attached is not None else None)
     check_timeout(words.timeout)
+    check_until(words.until)
     if is_kvm(words, conf) and not words.attach:
         raise UserError("scenarios need --accel tcg: under KVM, GDB can set no breakpoint before the kernel has turned "
                         "paging on")
+    if words.trace is not None:
+        check_output("--trace", words.trace, boot, words.scenario)
     sources = words.source or ([conf["source"]] if "source" in conf else [])
     stem = os.path.splitext(os.path.basename(words.scenario))[0]
     return run(RunRequest(
@@ -116,6 +119,8 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
         raise UserError("--all records every function: leave it out, or --functions and --file")
     if not all(functions):
         raise UserError("--functions wants names with commas between them")
+    if "" in words.file or words.stop_at == "" or words.output == "":
+        raise UserError("--file, --stop-at and -o want a value: an empty one means nothing")
     if words.mem and not words.args:
         raise UserError("--mem goes with --args")
     if words.coverage and (words.args or words.limit is not None):
@@ -134,8 +139,10 @@ def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if words.rr is not None and words.rr.startswith("record:") and words.deterministic:
         raise UserError("--rr record is deterministic already: leave --deterministic out")
     check_timeout(words.timeout)
+    check_until(words.until)
     boot = boot_request(words, qemu_args, conf)
     output = words.output or keep_older(os.path.basename(boot.kernel) + ".trace")
+    check_output("-o", output, boot, words.scenario)
     return trace(TraceRequest(
         boot=boot, output=os.path.abspath(output), functions=functions, files=words.file, coverage=words.coverage,
         arguments=words.args, memory=words.mem, limit=words.limit,
@@ -148,8 +155,21 @@ def _terminated(number: int, frame: Optional[FrameType]) -> None:
     raise SystemExit(128 + number)
 
 
+def _open_closed() -> None:
+    """Who started us may have closed standard streams: no file of ours shall take their place, and printing works."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest that is free: this one.
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The command. Returns the exit code of the contract."""
+    _open_closed()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     words = list(sys.argv[1:] if argv is None else argv)

@@ -57,6 +57,9 @@ def boot_request(words: argparse.Namespace, qemu_args: List[str], conf: Mapping[
 
     conf: ./bootsonde.conf. attached: the kernel of a guest that runs already. Raises UserError.
     """
+    for name in ("kernel", "symbols", "disk", "initrd", "console"):
+        if getattr(words, name) == "":  # As an unset variable of a script has it.
+            raise UserError(f"--{name} is empty: name a file, or leave it out")
     kernel = words.kernel or attached
     if kernel is None:
         kernel, origin = places.default_kernel()
@@ -85,8 +88,23 @@ def is_kvm(words: argparse.Namespace, conf: Mapping[str, str]) -> bool:
 
 def check_timeout(seconds: float) -> None:
     """Raises UserError."""
-    if seconds <= 0:
+    if not seconds > 0:  # NaN is none
         raise UserError("--timeout wants a positive number of seconds")
+
+
+def check_output(option: str, path: str, boot: BootRequest, scenario: Optional[str]) -> None:
+    """Raises UserError where what is written would take the place of what is read."""
+    initrds = [value for name, value in zip(boot.options, boot.options[1:]) if name == "--initrd"]
+    for given in [boot.kernel, boot.symbols, boot.disk, scenario, *initrds]:
+        if given is not None and os.path.exists(path) and os.path.exists(given) and os.path.samefile(path, given):
+            raise UserError(f"{option} {path} would overwrite {given}: name another file")
+
+
+def check_until(texts: Sequence[str]) -> None:
+    """Raises UserError for what no line of a console can show, or every line does."""
+    for text in texts:
+        if not text or "\n" in text or "\r" in text:
+            raise UserError(f"--until {text!r}: give a text that is part of one line of the console")
 
 
 def conf_of_folder() -> Dict[str, str]:

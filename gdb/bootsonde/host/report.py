@@ -32,8 +32,9 @@ def last_lines(text: str) -> List[str]:
 
 
 def _lines(verdict: Verdict, console: str, logs: Dict[str, str]) -> List[str]:
-    word = "" if verdict.outcome is Outcome.USAGE else f"{verdict.outcome.value}: "
-    lines = [f"bootsonde: {word}{verdict.reason}"]
+    word = verdict.outcome.value
+    is_plain = verdict.outcome is Outcome.USAGE or verdict.reason == word
+    lines = [f"bootsonde: {verdict.reason}" if is_plain else f"bootsonde: {word}: {verdict.reason}"]
     advice = [f"  next: {verdict.advice}"] if verdict.advice else []
     if verdict.outcome is Outcome.PASSED:
         return lines

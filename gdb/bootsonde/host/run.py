@@ -90,7 +90,8 @@ def session(request: RunRequest, guest: Optional[Guest], folder: str, other: Opt
     cprobe = places.cprobe()
     deadline = time.monotonic() + (float("inf") if request.prompt else request.timeout_s)
     console = guest.console if guest else request.boot.console or (other.console if other else None)
-    header: Dict[str, Any] = {"kernel": kernel_identity(cprobe, request.boot.kernel), "qemu": {}}
+    kernel = kernel_identity(cprobe, request.boot.kernel, request.boot.symbols)
+    header: Dict[str, Any] = {"kernel": kernel, "qemu": {}}
     if guest is not None and guest.qmp is not None:
         header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
     config = SessionConfig(

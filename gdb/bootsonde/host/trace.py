@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from bootsonde import places
 from bootsonde.host.guest import Guest, LaunchError
-from bootsonde.host.identity import kernel_identity
+from bootsonde.host.identity import build_id, kernel_identity
 from bootsonde.host.progress import Progress
 from bootsonde.host.report import file_text, report
 from bootsonde.host.request import RunRequest, TraceRequest
@@ -46,6 +48,7 @@ class Status:
     function: str = ""
     state: str = "running"
     reason: str = ""
+    found_stop: bool = False
 
     @classmethod
     def read(cls, path: str) -> Status:
@@ -68,8 +71,10 @@ class _Recording:
 
     def __init__(self, request: TraceRequest, probe: Probe) -> None:
         self._request = request
+        self._probe = probe
         self._plugin = places.tcg_plugin()
         self._stop_at = self._address(request.stop_at, probe) if request.stop_at is not None else None
+        self._stop_reason = f"{self._stop_at:#x} was reached" if self._stop_at is not None else None
 
     @staticmethod
     def _address(place: str, probe: Probe) -> int:
@@ -79,8 +84,21 @@ class _Recording:
             raise UserError(f"--stop-at {place}: give a function's name or 0xADDRESS") from None
 
     def status(self, guest: Guest) -> Status:
-        """How far it is."""
-        return Status.read(os.path.join(guest.folder, "status"))
+        """How far it is, with the names that the user gave."""
+        status = Status.read(os.path.join(guest.folder, "status"))
+        if status.reason == self._stop_reason:
+            status.reason = f"{self._request.stop_at} was reached"
+            status.found_stop = True
+        return status
+
+    def missed(self, status: Status) -> List[str]:
+        """A line on a --stop-at that was not reached."""
+        if self._stop_at is None or status.found_stop:
+            return []
+        found = self._probe.ask("symbolize", f"{self._stop_at:#x}").records
+        is_entry = found and found[0]["kind"] != "unknown" and not found[0].get("offset")
+        return [f"  --stop-at {self._request.stop_at}: not reached"
+                + ("" if is_entry else "; no function of this kernel begins there")]
 
     def options(self, guest: Guest) -> List[str]:
         """The launcher's words for it."""
@@ -110,7 +128,8 @@ class _Recording:
         arguments = guest.arguments()
         for name, stands_for in names.items():
             arguments = [word.replace(name, stands_for) for word in arguments]
-        header: Dict[str, Any] = {"kernel": kernel_identity(places.cprobe(), request.boot.kernel),
+        kernel = kernel_identity(places.cprobe(), request.boot.kernel, request.boot.symbols)
+        header: Dict[str, Any] = {"kernel": kernel,
                                   "qemu": {"version": _qemu_version(arguments[0]), "arguments": arguments}}
         with open(os.path.join(guest.folder, "header"), "w", encoding="utf-8") as file:
             json.dump(header, file)
@@ -172,6 +191,16 @@ def _watch(request: TraceRequest, guest: Guest, recording: _Recording, ending: E
             time.sleep(_POLL_S)
 
 
+def _check_symbols(probe: Probe, kernel: str) -> None:
+    """Raises UserError where the ELF that names the functions is another kernel's: none would ever be entered."""
+    if probe.kernel == kernel:
+        return
+    ours, booted = build_id(probe.cprobe, probe.kernel), build_id(probe.cprobe, kernel)
+    if ours and booted and ours != booted:
+        raise UserError(f"--symbols {probe.kernel} has the build-id {ours}, and the kernel {kernel} has {booted}: give "
+                        "the ELF of the kernel that boots")
+
+
 def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: Probe) -> Verdict:
     ending = Ending(guest.console, request.until, time.monotonic() + request.timeout_s,
                     "--timeout S gives it longer; cprobe tree shows the last calls")
@@ -182,16 +211,22 @@ def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: P
     if verdict.outcome is Outcome.TIMEOUT:
         verdict.vcpus = vcpu_places(guest.qmp, probe)
     guest.end()
-    return _told(request, guest, recording.status(guest), verdict, {"qemu": guest.log_text()})
+    return _told(request, guest, recording, verdict, {"qemu": guest.log_text()})
 
 
-def _told(request: TraceRequest, guest: Guest, status: Status, verdict: Verdict, logs: Dict[str, str]) -> Verdict:
+def _told(request: TraceRequest, guest: Guest, recording: _Recording, verdict: Verdict,
+          logs: Dict[str, str]) -> Verdict:
     """Say how it ended. A trace that is not whole is not passed off as one, whatever the guest did."""
+    status = recording.status(guest)
     if status.state == "failed":
         verdict = Verdict(Outcome.LOST, status.reason,
                           "what is there can be read; free some space, or name another place with -o")
     report(verdict, guest.console, request.output, logs)
-    print(_result(request, status), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
+    if verdict.outcome is Outcome.USAGE:  # The scenario's, before the guest moved: there is nothing to tell of.
+        return verdict
+    lines = [*recording.missed(status), *_result(request, status, verdict.outcome is not Outcome.LOST)]
+    with contextlib.suppress(BrokenPipeError):  # As in report(): the exit code still tells.
+        print("\n".join(lines), file=sys.stdout if verdict.outcome is Outcome.PASSED else sys.stderr, flush=True)
     return verdict
 
 
@@ -205,7 +240,7 @@ def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording)
     guest.end()
     with contextlib.suppress(FileNotFoundError):  # A session that never began left none.
         _put_together(request.output, path)
-    return _told(request, guest, recording.status(guest), ended.verdict, ended.logs)
+    return _told(request, guest, recording, ended.verdict, ended.logs)
 
 
 def _put_together(output: str, path: str) -> None:
@@ -219,19 +254,33 @@ def _put_together(output: str, path: str) -> None:
         put_in(stream, output, shifted((event for event in gdbs.events if event["kind"] != "console"), later))
 
 
-def _result(request: TraceRequest, status: Status) -> str:
+def _shown(path: str) -> str:
+    """A path as a person would type it here."""
+    near = os.path.relpath(path)
+    return shlex.quote(path if near.startswith(os.path.join("..", "..")) else near)
+
+
+def _result(request: TraceRequest, status: Status, ran: bool) -> List[str]:
+    """ran: the guest did, so that something should have been entered."""
     size = os.path.getsize(request.output) if os.path.exists(request.output) else 0
     each = f", {size / status.events:.1f} bytes each" if status.events >= _ENOUGH and not request.coverage else ""
-    what = "entries counted" if request.coverage else "events"
-    kernel, output = os.path.relpath(request.boot.symbols), os.path.relpath(request.output)
-    return (f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}\n"
-            f"  what ran: cprobe coverage {kernel} {output}; why something did not: cprobe why {kernel} FUNC {output}")
+    what = "entries counted" if request.coverage else "event" if status.events == 1 else "events"
+    cprobe = "cprobe" if shutil.which("cprobe") else _shown(places.cprobe())
+    kernel, output = _shown(request.boot.symbols), _shown(request.output)
+    lines = [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}"]
+    if not status.events and ran:
+        lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it "
+                  "run where it was linked (Linux: nokaslr)?"]
+    return [*lines,
+            f"  what ran: {cprobe} coverage {kernel} {output}",
+            f"  why something did not: {cprobe} why {kernel} FUNC {output}"]
 
 
 def _explain(error: LaunchError) -> Verdict:
     text = str(error)
-    if _PLUGIN_SAYS in text:
-        return Verdict(Outcome.USAGE, text[text.index(_PLUGIN_SAYS) + len(_PLUGIN_SAYS):].split("\n")[0])
+    said = [line[len(_PLUGIN_SAYS):] for line in text.split("\n") if line.startswith(_PLUGIN_SAYS)]
+    if said:  # What it noticed, and last why it gave up.
+        return Verdict(Outcome.USAGE, "\nbootsonde: ".join(said))
     if "-plugin" in text and "invalid option" in text:
         return Verdict(Outcome.USAGE, "this QEMU was built without TCG plugins: name one that has them in $QEMU; "
                                       "distributions' own QEMUs do")
@@ -243,6 +292,7 @@ def trace(request: TraceRequest) -> int:
     if request.scenario is not None and not os.path.isfile(request.scenario):
         raise UserError(f"{request.scenario}: no such scenario")
     probe = Probe(places.cprobe(), request.boot.symbols)
+    _check_symbols(probe, request.boot.kernel)
     recording = _Recording(request, probe)
 
     def options(guest: Guest) -> List[str]:

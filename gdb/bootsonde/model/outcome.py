@@ -111,7 +111,7 @@ def guest_exit(status: Optional[int], console: str, shutdown: Optional[str] = No
         return Verdict(Outcome.FAILED, "the guest left through debug-exit as failed", "its console says what failed")
     if shutdown == "guest-reset":
         return Verdict(Outcome.FAILED, "the guest reset itself; a triple fault looks the same",
-                       "the last function hit is where to look; break after it and step")
+                       "the last function of the trace is where to look; break after it and step")
     if status is None:
         return Verdict(Outcome.LOST, "the connection to the guest's stub was closed", "see whether its QEMU still runs")
     word = f" ({shutdown})" if shutdown else ""

@@ -34,5 +34,7 @@ def next_sites(probe: Probe, trace: str, function: Optional[str]) -> List[Site]:
     words = ["--func", function] if function else []
     answer = probe.ask("next", trace, *words, "--limit", str(LIMIT))
     if not answer.records:
-        raise UserError(answer.note or "cprobe knows nothing to break on next")
+        # That the trace has no end yet is no news here.
+        told = [line for line in answer.note.splitlines() if f"{trace}: " not in line]
+        raise UserError("\n".join(told) or "cprobe knows nothing to break on next")
     return [Site.from_json(record) for record in answer.records]

@@ -119,10 +119,12 @@ class Session:
         for remark in remarks:
             say(f"  note: {remark}")
         until = self.config.until or scenario.end_texts or [DEFAULT_END]
+        # At GDB's prompt nobody has looked it up before; a trace without it could be anybody's.
+        kernel = {"build-id": info.get("build_id"), **self.config.trace_header.get("kernel", {})}
         try:
             self._recorder = Recorder(self.symbolizer, callers, self.config.trace, {
-                **self.config.trace_header, "scenario": {"name": scenario.name, "until": until}, "clock": "host",
-                "listed": listed(scenario.rules)},
+                **self.config.trace_header, "kernel": kernel, "scenario": {"name": scenario.name, "until": until},
+                "clock": "host", "listed": listed(scenario.rules)},
                 self.config.echo_console)
         except OSError as error:
             raise UserError(f"the trace cannot be written: {error}") from None
@@ -174,6 +176,9 @@ class Session:
         """
         if self.config.trace is None:
             raise UserError("this session writes no trace, which says what has run: run it with --trace")
+        if self.verdict is not None:
+            raise UserError("the run has ended: source the scenario again, or list them by cprobe next KERNEL "
+                            + self.config.trace)
         sites = [site for site in next_sites(self.planner.probe, self.config.trace, function)
                  if site.address not in self.points.by_address]
         if not sites:
