@@ -6,9 +6,13 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int
 by_address(const void *left, const void *right)
@@ -124,11 +128,35 @@ add_records(const char *kernel, const struct cp_where *where, const struct cp_re
 	return error;
 }
 
+/* NULL: it cannot be mapped, or has changed its size; then code is known where it is linked alone. */
+static const uint8_t *
+map_file(const char *path, struct entries *entries, uint64_t *size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct map *grown = reallocarray(entries->maps, entries->map_count + 1, sizeof(*grown));
+	struct stat status;
+	void *start = MAP_FAILED;
+
+	if (grown != NULL)
+		entries->maps = grown;
+	if (fd >= 0 && grown != NULL && fstat(fd, &status) == 0 && status.st_size > 0)
+		start = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	if (start == MAP_FAILED)
+		return NULL;
+	*size = (uint64_t)status.st_size;
+	entries->maps[entries->map_count++] = (struct map){ start, (size_t)status.st_size };
+	return start;
+}
+
 static struct cp_error *
-add_loads(struct cp_program *program, struct entries *entries)
+add_loads(const char *path, struct cp_program *program, struct entries *entries)
 {
 	const struct cp_segment *segments;
+	const uint8_t *bytes;
 	struct load *grown;
+	uint64_t size = 0;
 	size_t count;
 
 	cp_segments(program, &segments, &count);
@@ -136,11 +164,16 @@ add_loads(struct cp_program *program, struct entries *entries)
 	if (grown == NULL)
 		return &cp_error_no_memory;
 	entries->loads = grown;
-	for (size_t i = 0; i < count; i++) {
+	bytes = map_file(path, entries, &size);
+	for (size_t i = 0; i < count && bytes != NULL; i++) {
 		const struct cp_segment *each = &segments[i];
 
-		if (each->type == PT_LOAD && (each->flags & PF_X) != 0 && each->vaddr != each->paddr)
-			entries->loads[entries->load_count++] = (struct load){ each->vaddr, each->paddr, each->filesz };
+		if (each->type != PT_LOAD || (each->flags & PF_X) == 0 || each->vaddr == each->paddr)
+			continue;
+		if (each->offset > size || each->filesz > size - each->offset)
+			continue;
+		entries->loads[entries->load_count++] = (struct load){ each->vaddr, each->paddr, each->filesz,
+			bytes + each->offset };
 	}
 	return NULL;
 }
@@ -162,7 +195,7 @@ entries_list(const char *kernel, const struct cp_where *where, enum cp_inlined i
 	if (error == NULL)
 		error = add_records(kernel, where, &records, entries);
 	if (error == NULL)
-		error = add_loads(program, entries);
+		error = add_loads(kernel, program, entries);
 	if (error == NULL)
 		error = cp_build_id(program, build_id);
 	cp_records_deinit(&records);
@@ -249,6 +282,9 @@ entries_deinit(struct entries *entries)
 	free(entries->items);
 	free(entries->slots);
 	free(entries->loads);
+	for (size_t i = 0; i < entries->map_count; i++)
+		munmap(entries->maps[i].start, entries->maps[i].size);
+	free(entries->maps);
 	*entries = (struct entries){ .items = NULL };
 }
 
@@ -272,15 +308,6 @@ entries_next(const struct entries *entries, const struct entry *entry)
 	const struct entry *next = entry + 1;
 
 	return next < entries->items + entries->count && next->address == entry->address ? next : NULL;
-}
-
-const struct load *
-entries_load(const struct entries *entries, uint64_t address)
-{
-	for (size_t i = 0; i < entries->load_count; i++)
-		if (address - entries->loads[i].virtual < entries->loads[i].size)
-			return &entries->loads[i];
-	return NULL;
 }
 
 const struct load *

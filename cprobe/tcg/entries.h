@@ -15,9 +15,10 @@ struct entry {
 	char *name;
 };
 
-/* Code that is not linked where it is loaded: it runs there until the kernel has turned paging on. */
+/* Code that is not linked where it is loaded, and runs there until the kernel has turned paging on. */
 struct load {
 	uint64_t virtual, physical, size;
+	const uint8_t *bytes;	/* of the file, mapped */
 };
 
 struct entries {
@@ -28,6 +29,11 @@ struct entries {
 	unsigned int bits;	/* of the hash */
 	struct load *loads;	/* of the kernels that were listed */
 	size_t load_count;
+	struct map {
+		void *start;
+		size_t size;
+	} *maps;		/* files that loads are in */
+	size_t map_count;
 };
 
 /* Add the places of the list in file `path`. Lines are `0xADDRESS NAME ...`; what follows the name is passed over. */
@@ -54,8 +60,7 @@ void entries_deinit(struct entries *entries);
 const struct entry *entries_find(const struct entries *entries, uint64_t address);
 const struct entry *entries_next(const struct entries *entries, const struct entry *entry);
 
-/* The load that the address is linked in, or loaded in; NULL none. */
-const struct load *entries_load(const struct entries *entries, uint64_t address);
+/* The load that is loaded there; NULL none. */
 const struct load *entries_load_at(const struct entries *entries, uint64_t physical);
 
 #endif

@@ -143,19 +143,26 @@ old_insn_data(const struct qemu_plugin_insn *insn)
 	return function(insn);
 }
 
+/* The instruction's bytes, in `copy` or where QEMU has them. */
+static const uint8_t *
+bytes_of(const struct qemu_plugin_insn *insn, uint8_t copy[INSN_MAX], size_t *size)
+{
+	*size = qemu_plugin_insn_size(insn);
+	if (*size > INSN_MAX)
+		*size = INSN_MAX;
+	if (plugin_version < INSN_DATA_COPIES)
+		return old_insn_data(insn);
+	*size = qemu_plugin_insn_data(insn, copy, *size);
+	return copy;
+}
+
 static enum insn_kind
 decode(const struct qemu_plugin_insn *insn, uint64_t address, uint64_t *target)
 {
 	uint8_t copy[INSN_MAX] = { 0 };
-	const uint8_t *bytes = copy;
-	size_t size = qemu_plugin_insn_size(insn);
+	size_t size;
+	const uint8_t *bytes = bytes_of(insn, copy, &size);
 
-	if (size > sizeof(copy))
-		return INSN_OTHER;
-	if (plugin_version >= INSN_DATA_COPIES)
-		size = qemu_plugin_insn_data(insn, copy, size);
-	else
-		bytes = old_insn_data(insn);
 	return insn_decode(bytes, size, address, target);
 }
 
@@ -198,21 +205,25 @@ note_entry(struct qemu_plugin_insn *insn, uint64_t address)
 }
 
 /*
- * Where the code at this address is linked. Until the kernel has turned paging on it runs where it is loaded; afterwards
- * other code may, a user's program for one.
+ * What to add to this code's addresses for those that it is linked at: until the kernel has turned paging on it runs where
+ * it is loaded. Later other code runs there, a user's program for one; so it has to be the file's, byte by byte.
  */
 static uint64_t
-linked(uint64_t address)
+slide(const struct qemu_plugin_tb *tb, size_t count)
 {
-	static bool is_paged;	/* under `translating` */
-	const struct load *load;
+	const struct load *load = entries_load_at(&arguments.entries, qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0)));
 
-	if (is_paged || entries_load(&arguments.entries, address) != NULL) {
-		is_paged = true;
-		return address;
+	for (size_t i = 0; i < count && load != NULL; i++) {
+		const struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		uint64_t at = qemu_plugin_insn_vaddr(insn) - load->physical;
+		uint8_t copy[INSN_MAX];
+		size_t size;
+		const uint8_t *bytes = bytes_of(insn, copy, &size);
+
+		if (at >= load->size || size > load->size - at || memcmp(bytes, load->bytes + at, size) != 0)
+			return 0;
 	}
-	load = entries_load_at(&arguments.entries, address);
-	return load != NULL ? address - load->physical + load->virtual : address;
+	return load != NULL ? load->virtual - load->physical : 0;
 }
 
 /*
@@ -236,6 +247,7 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t count = qemu_plugin_tb_n_insns(tb);
 	bool decodes = has_callers || arguments.console != NULL;
+	uint64_t moved = slide(tb, count);
 
 	(void)id;
 	pthread_once(&begun, begin);
@@ -244,7 +256,7 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		clock_translate(tb, (unsigned int)count);
 	for (size_t i = 0; i < count; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		uint64_t address = linked(qemu_plugin_insn_vaddr(insn)), target = 0;
+		uint64_t address = qemu_plugin_insn_vaddr(insn) + moved, target = 0;
 
 		note_entry(insn, address);
 		if (decodes || host_clock.is_virtual) {
