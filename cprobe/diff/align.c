@@ -8,7 +8,9 @@
 
 /* Differences up to which a gap is aligned exactly, and how many steps that may take in all. */
 #define MOST_EDITS	1024
-#define MOST_STEPS	((uint64_t)200 * 1000 * 1000)
+#define MOST_STEPS	((uint64_t)40 * 1000 * 1000)
+#define MOST_LOOKS	4	/* at each id, to find where to cut */
+#define FREE_LOOKS	((uint64_t)1 << 22)
 #define DEEPEST		24	/* gaps in gaps */
 
 struct align {
@@ -17,6 +19,7 @@ struct align {
 	struct cp_anchors anchors;
 	int32_t *ways;		/* the furthest a of each diagonal, by number of edits: d + 1 of them for d; owned */
 	uint64_t steps;		/* that may still be taken */
+	uint64_t looks;		/* at ids, for anchors, that may still be taken */
 };
 
 struct gap {
@@ -45,8 +48,12 @@ static struct cp_error *add_hunk(struct align *al, size_t a, size_t a_count, siz
 /* How many elements are equal from there on, up to `most`. */
 static size_t common(const uint32_t *a, const uint32_t *b, size_t most)
 {
-	size_t count = 0;
+	size_t count = 0, few = most < 8 ? most : 8;
 
+	while (count < few && a[count] == b[count])
+		count++;
+	if (count < few)
+		return count;
 	while (most - count >= 64 && !memcmp(a + count, b + count, 64 * sizeof(*a)))
 		count += 64;
 	while (count < most && a[count] == b[count])
@@ -158,10 +165,16 @@ static struct cp_error *cut_up(struct align *al, const struct gap *g, unsigned i
 {
 	struct gap rest = *g;
 	struct cp_anchor *anchors;
+	uint64_t looks = g->a_end - g->a + g->b_end - g->b;
 	size_t count;
-	struct cp_error *error = cp_anchors_find(&al->anchors, al->a + g->a, g->a_end - g->a, al->b + g->b, g->b_end - g->b,
-		level, &anchors, &count);
+	struct cp_error *error;
 
+	*found = false;
+	if (looks > al->looks)
+		return NULL;
+	al->looks -= looks;
+	error = cp_anchors_find(&al->anchors, al->a + g->a, g->a_end - g->a, al->b + g->b, g->b_end - g->b, level, &anchors,
+		&count);
 	if (error)
 		return error;
 	*found = count > 0;
@@ -199,7 +212,7 @@ static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int l
 
 struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count, struct cp_hunks *ret)
 {
-	struct align al = { .a = a, .b = b, .steps = MOST_STEPS };
+	struct align al = { .a = a, .b = b, .steps = MOST_STEPS, .looks = MOST_LOOKS * (a_count + b_count) + FREE_LOOKS };
 	struct gap all = { 0, a_count, 0, b_count };
 	struct cp_error *error;
 

@@ -6,7 +6,7 @@
 #include "diff/anchors.h"
 
 /* Runs that are looked at of a sequence, or about as many. */
-#define MOST_RUNS ((size_t)1 << 19)
+#define MOST_RUNS ((size_t)1 << 16)
 
 static const size_t lengths[CP_ANCHOR_LEVELS] = { 16, 4, 1 };
 
@@ -89,10 +89,10 @@ void cp_anchors_deinit(struct cp_anchors *anchors)
 	free(anchors->slots);
 }
 
-/* Does the run's hash choose it, when one of so many is looked at? Bits that slot_of() does not begin with. */
-static inline bool chosen(uint64_t hash, uint32_t among)
+/* Does the run's hash choose it, of those up to `last`? By the bits that slot_of() does not look at. */
+static inline bool chosen(uint64_t hash, uint32_t last)
 {
-	return among == 1 || (uint32_t)((hash & 0xffffe) >> 1) % among == 0;
+	return hash >> 42 <= last;
 }
 
 /* The longest sequence of anchors whose b grows; they come sorted by a. False: no memory. */
@@ -136,7 +136,7 @@ static bool keep_order(struct cp_anchor *all, size_t *count)
 }
 
 static struct cp_error *collect(const struct cp_anchors *anchors, size_t mask, const uint32_t *a, const uint32_t *b,
-	struct rolling *r, uint32_t among, struct cp_anchor **ret, size_t *count)
+	struct rolling *r, uint32_t last, struct cp_anchor **ret, size_t *count)
 {
 	struct cp_anchor *all = NULL;
 	uint64_t hash;
@@ -146,7 +146,7 @@ static struct cp_error *collect(const struct cp_anchors *anchors, size_t mask, c
 		struct cp_anchor *grown;
 		const struct cp_anchor_slot *slot;
 
-		if (!chosen(hash, among))
+		if (!chosen(hash, last))
 			continue;
 		slot = slot_of(anchors, hash, mask);
 		/* Two runs may have one hash. */
@@ -174,7 +174,7 @@ struct cp_error *cp_anchors_find(struct cp_anchors *anchors, const uint32_t *a, 
 	size_t b_count, unsigned int level, struct cp_anchor **ret, size_t *count)
 {
 	size_t fewer = a_count < b_count ? a_count : b_count, runs = 0, most = 2 * MOST_RUNS, mask;
-	uint32_t among = (uint32_t)(fewer / MOST_RUNS) + 1;
+	uint32_t last = ((uint32_t)1 << 22) / (uint32_t)(fewer / MOST_RUNS + 1) - 1;
 	struct rolling r;
 	uint64_t hash;
 
@@ -193,7 +193,7 @@ struct cp_error *cp_anchors_find(struct cp_anchors *anchors, const uint32_t *a, 
 			uint32_t at = (uint32_t)(r.at - 1), *where;
 			struct cp_anchor_slot *slot;
 
-			if (!chosen(hash, among))
+			if (!chosen(hash, last))
 				continue;
 			slot = slot_of(anchors, hash, mask);
 			if (!slot->hash && (side == 1 || runs == most))
@@ -207,5 +207,5 @@ struct cp_error *cp_anchors_find(struct cp_anchors *anchors, const uint32_t *a, 
 		}
 	}
 	rolling_init(&r, a, a_count, lengths[level]);
-	return collect(anchors, mask, a, b, &r, among, ret, count);
+	return collect(anchors, mask, a, b, &r, last, ret, count);
 }
