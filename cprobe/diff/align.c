@@ -9,7 +9,8 @@
 /* Differences up to which a gap is aligned exactly, and how many steps that may take in all. */
 #define MOST_EDITS	1024
 #define MOST_STEPS	((uint64_t)40 * 1000 * 1000)
-#define MOST_LOOKS	4	/* at each id, to find where to cut */
+#define MOST_LOOKS	3	/* at each id, to find where to cut */
+#define MOST_RARE_LOOKS	2
 #define FREE_LOOKS	((uint64_t)1 << 22)
 #define DEEPEST		24	/* gaps in gaps */
 
@@ -20,6 +21,7 @@ struct align {
 	int32_t *ways;		/* the furthest a of each diagonal, by number of edits: d + 1 of them for d; owned */
 	uint64_t steps;		/* that may still be taken */
 	uint64_t looks;		/* at ids, for anchors, that may still be taken */
+	uint64_t rare_looks;	/* the same, for ids that both have once */
 };
 
 struct gap {
@@ -161,20 +163,21 @@ static struct cp_error *align_exactly(struct align *al, const struct gap *g, boo
 static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int level, unsigned int depth);
 
 /* Cut the gap up at what both have once. *found false: there is nothing of the kind. */
-static struct cp_error *cut_up(struct align *al, const struct gap *g, unsigned int level, unsigned int depth, bool *found)
+static struct cp_error *cut_up(struct align *al, const struct gap *g, unsigned int level, bool rare, unsigned int depth,
+	bool *found)
 {
 	struct gap rest = *g;
 	struct cp_anchor *anchors;
-	uint64_t looks = g->a_end - g->a + g->b_end - g->b;
+	uint64_t *left = rare ? &al->rare_looks : &al->looks, looks = g->a_end - g->a + g->b_end - g->b;
 	size_t count;
 	struct cp_error *error;
 
 	*found = false;
-	if (looks > al->looks)
+	if (looks > *left)
 		return NULL;
-	al->looks -= looks;
-	error = cp_anchors_find(&al->anchors, al->a + g->a, g->a_end - g->a, al->b + g->b, g->b_end - g->b, level, &anchors,
-		&count);
+	*left -= looks;
+	error = cp_anchors_find(&al->anchors, al->a + g->a, g->a_end - g->a, al->b + g->b, g->b_end - g->b,
+		rare ? CP_ANCHOR_LEVELS - 1 : level, &anchors, &count);
 	if (error)
 		return error;
 	*found = count > 0;
@@ -202,20 +205,26 @@ static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int l
 	trim(al, &g);
 	if (g.a == g.a_end || g.b == g.b_end)
 		return add_hunk(al, g.a, g.a_end - g.a, g.b, g.b_end - g.b);
+	error = depth < DEEPEST ? cut_up(al, &g, level, true, depth, &found) : NULL;
+	if (error || found)
+		return error;
 	error = align_exactly(al, &g, &found);
 	for (; !error && !found && level < CP_ANCHOR_LEVELS && depth < DEEPEST; level++)
-		error = cut_up(al, &g, level, depth, &found);
+		error = cut_up(al, &g, level, false, depth, &found);
 	if (error || found)
 		return error;
 	return add_hunk(al, g.a, g.a_end - g.a, g.b, g.b_end - g.b);
 }
 
-struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count, struct cp_hunks *ret)
+struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count, bool rare_first,
+	struct cp_hunks *ret)
 {
 	struct align al = { .a = a, .b = b, .steps = MOST_STEPS, .looks = MOST_LOOKS * (a_count + b_count) + FREE_LOOKS };
 	struct gap all = { 0, a_count, 0, b_count };
 	struct cp_error *error;
 
+	if (rare_first)
+		al.rare_looks = MOST_RARE_LOOKS * (a_count + b_count) + FREE_LOOKS;
 	trim(&al, &all);
 	if (all.a == all.a_end || all.b == all.b_end) {
 		error = add_hunk(&al, all.a, all.a_end - all.a, all.b, all.b_end - all.b);

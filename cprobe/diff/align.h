@@ -21,8 +21,10 @@ struct cp_hunks {
 
 /*
  * The places where b is another than a, in order; between two of them both are equal. Each sequence has fewer than 2^31
- * elements. On success ret->items is the caller's to free(); the same answer for the same input.
+ * elements. rare_first: ids that both have once, in the same order, are kept together even where fewer edits would do
+ * without: a loop then is not taken for another one of the same calls, on the other side of a call that was made once. On success ret->items is the caller's to free(); the same answer for the same input.
  */
-struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count, struct cp_hunks *ret);
+struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count, bool rare_first,
+	struct cp_hunks *ret);
 
 #endif

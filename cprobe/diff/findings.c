@@ -342,7 +342,8 @@ static struct cp_error *compare_pair(struct finding *f, size_t number)
 	struct pair *pair = &f->pairs[number];
 	struct cp_place first = { .stream = pair->a->number, .to_stream = pair->a->number };
 	const struct cp_hunk *h;
-	struct cp_error *error = cp_align(pair->a->what, pair->a->count, pair->b->what, pair->b->count, &pair->hunks);
+	struct cp_error *error = cp_align(pair->a->what, pair->a->count, pair->b->what, pair->b->count, true,
+		&pair->hunks);
 
 	if (error)
 		return error;
