@@ -77,6 +77,11 @@ static struct cp_error *want_all(struct cp_diff *diff)
 		if (!error)
 			error = want_around(diff, 1, p->to_stream, p->b);
 	}
+	for (int side = 0; side < 2 && !error; side++) {
+		for (size_t i = 0; i < diff->lone[side].count && !error && (!diff->how->limit || i < diff->how->limit); i++)
+			error = want(diff, side, diff->lone[side].items[i].stream, diff->lone[side].items[i].at,
+				(size_t)diff->lone[side].items[i].at + 1);
+	}
 	for (size_t i = 0; i < diff->findings.group_count && !error; i++) {
 		const struct cp_group *g = &diff->findings.groups[i];
 
@@ -245,6 +250,18 @@ static struct cp_error *check(const struct cp_diff *diff)
 	return NULL;
 }
 
+/* Of a boot that was cut it is not known what would have come. */
+static struct cp_error *find_lone(struct cp_diff *diff)
+{
+	struct cp_error *error = NULL;
+
+	for (int side = 0; side < 2 && !error && diff->findings.group_count; side++) {
+		if (!diff->sides[!side].steps.cut)
+			error = cp_lone_names_find(&diff->sides[side].steps, &diff->sides[!side].steps, &diff->lone[side]);
+	}
+	return error;
+}
+
 static struct cp_error *compare(struct cp_diff *diff)
 {
 	struct cp_finding_rule rule = { diff->how->times, diff->how->slower };
@@ -257,6 +274,8 @@ static struct cp_error *compare(struct cp_diff *diff)
 		error = cp_steps_of_trace(diff->sides[side].trace, &same, &diff->names, &diff->sides[side].steps);
 	if (!error)
 		error = cp_findings_make(&diff->sides[0].steps, &diff->sides[1].steps, &rule, &diff->findings);
+	if (!error)
+		error = find_lone(diff);
 	if (!error)
 		error = compare_machines(diff);
 	if (!error)
@@ -281,6 +300,7 @@ static void deinit(struct cp_diff *diff)
 		cp_step_details_deinit(diff->sides[side].details, diff->sides[side].detail_count);
 		free(diff->sides[side].details);
 		free(diff->outcomes[side]);
+		free(diff->lone[side].items);
 	}
 	cp_step_details_deinit(diff->tail, diff->tail_count);
 	for (size_t i = 0; i < diff->note_count; i++)

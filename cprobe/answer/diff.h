@@ -4,6 +4,7 @@
 #define CPROBE_DIFF_H
 
 #include "diff/findings.h"
+#include "diff/lone_names.h"
 #include "diff/machine.h"
 
 #define CP_DIFF_BEFORE	4	/* steps shown before a divergence, and lines of the console */
@@ -24,6 +25,7 @@ struct cp_diff {
 	struct cp_names names;
 	struct cp_diff_side sides[2];
 	struct cp_findings findings;
+	struct cp_lone_names lone[2];	/* what vCPUs did in the baseline alone, and in the other boot */
 	char **notes;
 	size_t note_count;
 	const struct cp_place *divergence;	/* the first one; NULL: no stream has any */

@@ -163,6 +163,20 @@ static void print_whole(FILE *out, const struct cp_diff *diff)
 	}
 }
 
+static void print_lone(FILE *out, const struct cp_diff *diff, int side)
+{
+	const struct cp_lone_names *lone = &diff->lone[side];
+
+	for (size_t i = 0; i < lone->count && (!diff->how->limit || i < diff->how->limit); i++) {
+		fprintf(out, "{\"kind\": \"%s\"", side ? "new" : "never");
+		print_stream(out, "vcpu", lone->items[i].stream);
+		fprintf(out, ", \"%s\": %" PRIu32 ", \"places\": %" PRIu64, side ? "now_step" : "step", lone->items[i].at + 1,
+			lone->items[i].count);
+		print_steps(out, diff, "names", side, lone->items[i].stream, lone->items[i].at, (size_t)lone->items[i].at + 1);
+		fputs("}\n", out);
+	}
+}
+
 void cp_diff_print_json(FILE *out, const struct cp_diff *diff)
 {
 	uint64_t shown = 0;
@@ -170,6 +184,8 @@ void cp_diff_print_json(FILE *out, const struct cp_diff *diff)
 	if (diff->divergence)
 		print_divergence(out, diff);
 	print_whole(out, diff);
+	print_lone(out, diff, 0);
+	print_lone(out, diff, 1);
 	for (size_t i = 0; i < diff->findings.group_count; i++) {
 		const struct cp_group *g = &diff->findings.groups[i];
 

@@ -244,6 +244,32 @@ static void print_whole(FILE *out, const struct cp_diff *diff)
 	}
 }
 
+/* What was called in one boot alone, in the order in which it came first. */
+static void print_lone(FILE *out, const struct cp_diff *diff)
+{
+	static const char *const which[] = { "never now", "never in the baseline" };
+
+	for (int side = 0; side < 2; side++) {
+		const struct cp_lone_names *lone = &diff->lone[side];
+		size_t shown = diff->how->limit && diff->how->limit < lone->count ? (size_t)diff->how->limit : lone->count;
+
+		if (lone->count)
+			fprintf(out, "%s: %zu name%s\n", which[side], lone->count, lone->count == 1 ? "" : "s");
+		for (size_t i = 0; i < shown; i++) {
+			const struct cp_lone_name *n = &lone->items[i];
+
+			fprintf(out, "  vCPU %d step %" PRIu32 "%s: ", n->stream, n->at + 1, side ? " now" : "");
+			print_name(out, diff, side, n->stream, n->at);
+			if (n->count > 1)
+				fprintf(out, ", %" PRIu64 " times", n->count);
+			print_line(out, cp_diff_details(diff, side, n->stream, n->at));
+			putc('\n', out);
+		}
+		if (shown < lone->count)
+			fprintf(out, "  %zu more: give --limit 0 for all\n", lone->count - shown);
+	}
+}
+
 static void print_equal(FILE *out, const struct cp_diff *diff)
 {
 	uint64_t steps = 0, lines = 0;
@@ -267,6 +293,7 @@ void cp_diff_print_text(FILE *out, const struct cp_diff *diff)
 	if (diff->divergence)
 		print_divergence(out, diff);
 	print_whole(out, diff);
+	print_lone(out, diff);
 	print_groups(out, diff);
 	if (!diff->differs)
 		print_equal(out, diff);

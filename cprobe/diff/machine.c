@@ -80,7 +80,7 @@ unsigned long cp_machine_vcpus(const struct cp_trace *trace)
 
 	while (key && strncmp(key, "cpus=", 5)) {
 		key = strchr(key, ',');
-		key += key != NULL;
+		key = key ? key + 1 : NULL;
 	}
 	return text ? strtoul(key ? key + 5 : text, NULL, 10) : 0;
 }
