@@ -213,7 +213,8 @@ static struct cp_error *compare_ends(struct cp_diff *diff)
 	bool failed;
 
 	for (size_t i = 0; i < 2; i++) {
-		const char *was = json_string_value(json_object_get(a, keys[i])), *is = json_string_value(json_object_get(b, keys[i]));
+		const char *was = json_string_value(json_object_get(a, keys[i]));
+		const char *is = json_string_value(json_object_get(b, keys[i]));
 
 		cp_text_printf(&texts[0], "%s%s", i ? ": " : "", was ? was : "?");
 		cp_text_printf(&texts[1], "%s%s", i ? ": " : "", is ? is : "?");

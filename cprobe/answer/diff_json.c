@@ -76,7 +76,8 @@ static void print_step(FILE *out, const struct cp_diff *diff, int side, int stre
 	putc('}', out);
 }
 
-static void print_steps(FILE *out, const struct cp_diff *diff, const char *key, int side, int stream, size_t from, size_t end)
+static void print_steps(FILE *out, const struct cp_diff *diff, const char *key, int side, int stream, size_t from,
+	size_t end)
 {
 	size_t count = cp_diff_count(diff, side, stream);
 

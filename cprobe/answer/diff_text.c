@@ -284,8 +284,8 @@ static void print_equal(FILE *out, const struct cp_diff *diff)
 			steps += s->count;
 		vcpus += s->number >= 0;
 	}
-	fprintf(out, "equal: %" PRIu64 " steps of %zu vCPU%s, %" PRIu64 " console lines\n", steps, vcpus, vcpus == 1 ? "" : "s",
-		lines);
+	fprintf(out, "equal: %" PRIu64 " steps of %zu vCPU%s, %" PRIu64 " console lines\n", steps, vcpus,
+		vcpus == 1 ? "" : "s", lines);
 }
 
 void cp_diff_print_text(FILE *out, const struct cp_diff *diff)

@@ -19,8 +19,8 @@ struct cp_anchors {
 };
 
 /*
- * Those found by `level`, in order; of long sequences a part, which is chosen by the runs' content. *ret is the caller's to
- * free().
+ * Those found by `level`, in order; of long sequences a part, which is chosen by the runs' content. *ret is the
+ * caller's to free().
  */
 struct cp_error *cp_anchors_find(struct cp_anchors *anchors, const uint32_t *a, size_t a_count, const uint32_t *b,
 	size_t b_count, unsigned int level, struct cp_anchor **ret, size_t *count);

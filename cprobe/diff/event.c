@@ -146,8 +146,8 @@ static bool is_one_of(const char *word, const char *const *words)
 
 /* What says which event it is; and what is not compared, or not as a value. */
 static const char *const identity[] = { "place", "access", "msr", "leaf", "subleaf", "target", "name", "text", NULL };
-static const char *const left_out[] = { "seq", "t", "vcpu", "kind", "function", "address", "site", "file", "line", "caller",
-	"callers", "physical", "data", "returned", "outer", "instruction", "started", "type", NULL };
+static const char *const left_out[] = { "seq", "t", "vcpu", "kind", "function", "address", "site", "file", "line",
+	"caller", "callers", "physical", "data", "returned", "outer", "instruction", "started", "type", NULL };
 
 /* An address of the upper half that is no small negative number: another one in another kernel. */
 static bool is_kernel_address(uint64_t value)
@@ -308,8 +308,8 @@ static void entry_of(const struct cp_event *event, const struct cp_step_rule *ru
 	}
 }
 
-struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule, const struct cp_trace *trace,
-	struct cp_step_texts *ret)
+struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule,
+	const struct cp_trace *trace, struct cp_step_texts *ret)
 {
 	struct cp_text *what = &ret->what, *values = &ret->values;
 	struct cp_error *error = NULL;

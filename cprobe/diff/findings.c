@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "diff/findings.h"
+#include "diff/groups.h"
 #include "diff/repeats.h"
 
 /* From so many steps on a run that came elsewhere is no chance. */
@@ -30,8 +31,7 @@ struct finding {
 	size_t pair_count;
 	struct run *runs;
 	size_t run_count;
-	uint32_t *slots;	/* of groups, by change and hash: index + 1 */
-	size_t size;
+	struct cp_grouping grouping;
 	uint64_t *totals;	/* by name: how often in a, and in b */
 };
 
@@ -40,63 +40,7 @@ static const uint32_t *steps_of(const struct finding *f, const struct run *run)
 	return (run->is_b ? f->pairs[run->stream].b->what : f->pairs[run->stream].a->what) + run->from;
 }
 
-/* -- Groups -- */
-
-static uint32_t *slot_of(const struct finding *f, enum cp_change change, uint64_t hash)
-{
-	for (size_t at = (size_t)(hash + change * 0x9e3779b9u);; at++) {
-		uint32_t *slot = &f->slots[at & (f->size - 1)];
-		const struct cp_group *g = *slot ? &f->ret->groups[*slot - 1] : NULL;
-
-		if (!g || (g->change == change && g->hash == hash))
-			return slot;
-	}
-}
-
-static bool make_slots(struct finding *f)
-{
-	uint32_t *slots;
-	size_t size = f->size ? 2 * f->size : 256;
-
-	if (2 * f->ret->group_count < f->size)
-		return true;
-	slots = calloc(size, sizeof(*slots));
-	if (!slots)
-		return false;
-	free(f->slots);
-	f->slots = slots;
-	f->size = size;
-	for (size_t i = 0; i < f->ret->group_count; i++)
-		*slot_of(f, f->ret->groups[i].change, f->ret->groups[i].hash) = (uint32_t)i + 1;
-	return true;
-}
-
-/* The group of a change, with one place more. */
-static struct cp_error *add_to_group(struct finding *f, enum cp_change change, uint64_t hash, const struct cp_place *place,
-	uint64_t steps, struct cp_group **ret)
-{
-	struct cp_findings *all = f->ret;
-	struct cp_group *grown;
-	uint32_t *slot;
-
-	if (!make_slots(f))
-		return &cp_error_no_memory;
-	slot = slot_of(f, change, hash);
-	if (!*slot) {
-		grown = cp_grow(all->groups, all->group_count, sizeof(*grown));
-		if (!grown)
-			return &cp_error_no_memory;
-		all->groups = grown;
-		grown[all->group_count++] = (struct cp_group){ .change = change, .hash = hash, .first = *place };
-		*slot = (uint32_t)all->group_count;
-	}
-	*ret = &all->groups[*slot - 1];
-	(*ret)->places++;
-	(*ret)->steps += steps;
-	all->places[change]++;
-	all->steps[change] += steps;
-	return NULL;
-}
+/* -- Runs -- */
 
 static struct cp_error *add_repeat(struct finding *f, const struct run *run, const struct cp_repeat *repeat)
 {
@@ -108,7 +52,8 @@ static struct cp_error *add_repeat(struct finding *f, const struct run *run, con
 
 	if (run->is_b)
 		place = (struct cp_place){ pair->a->number, pair->a->number, run->other, 0, run->from, run->count };
-	error = add_to_group(f, CP_CHANGE_REPEATED, cp_rounds_hash(steps_of(f, run), repeat->period), &place, run->count, &group);
+	error = cp_group_add(&f->grouping, CP_CHANGE_REPEATED, cp_rounds_hash(steps_of(f, run), repeat->period), &place,
+		run->count, &group);
 	if (error)
 		return error;
 	group->period = repeat->period;
@@ -116,8 +61,6 @@ static struct cp_error *add_repeat(struct finding *f, const struct run *run, con
 	group->b_rounds += run->is_b ? here : there;
 	return NULL;
 }
-
-/* -- Runs -- */
 
 static struct cp_error *add_run(struct finding *f, const struct run *run)
 {
@@ -226,7 +169,7 @@ static struct cp_error *find_moved(struct finding *f)
 			if (!may_have_moved(f, a, b))
 				break;
 			a->moved = b->moved = true;
-			error = add_to_group(f, CP_CHANGE_MOVED, a->hash, &place, a->count, &group);
+			error = cp_group_add(&f->grouping, CP_CHANGE_MOVED, a->hash, &place, a->count, &group);
 		}
 	}
 	return error;
@@ -246,14 +189,16 @@ static struct cp_error *group_runs(struct finding *f)
 			continue;
 		if (run->is_b)
 			place = (struct cp_place){ number, number, run->other, 0, run->from, run->count };
-		error = add_to_group(f, run->is_b ? CP_CHANGE_EXTRA : CP_CHANGE_MISSING, run->hash, &place, run->count, &group);
+		error = cp_group_add(&f->grouping, run->is_b ? CP_CHANGE_EXTRA : CP_CHANGE_MISSING, run->hash, &place,
+			run->count, &group);
 	}
 	return error;
 }
 
 /* -- Steps that both have -- */
 
-static struct cp_error *compare_step(struct finding *f, const struct pair *pair, uint32_t a, uint32_t b, struct cp_place *first)
+static struct cp_error *compare_step(struct finding *f, const struct pair *pair, uint32_t a, uint32_t b,
+	struct cp_place *first)
 {
 	struct cp_place place = { pair->a->number, pair->a->number, a, 1, b, 1 };
 	uint64_t name = (uint64_t)pair->a->what[a] << 20 | (uint32_t)(pair->a->number + 2);
@@ -264,7 +209,7 @@ static struct cp_error *compare_step(struct finding *f, const struct pair *pair,
 		pair->a->values[a] != pair->b->values[b]) {
 		if (!first->a_count && !first->b_count)
 			*first = place;
-		error = add_to_group(f, CP_CHANGE_VALUES, name, &place, 1, &group);
+		error = cp_group_add(&f->grouping, CP_CHANGE_VALUES, name, &place, 1, &group);
 		if (error)
 			return error;
 	}
@@ -273,7 +218,8 @@ static struct cp_error *compare_step(struct finding *f, const struct pair *pair,
 	/* In doubles: a product could overflow. */
 	if ((double)pair->b->times[b] <= (double)pair->a->times[a] * (1 + (double)f->rule->slower / 100))
 		return NULL;
-	error = add_to_group(f, CP_CHANGE_SLOWER, (uint64_t)a << 20 | (uint32_t)(pair->a->number + 2), &place, 1, &group);
+	error = cp_group_add(&f->grouping, CP_CHANGE_SLOWER, (uint64_t)a << 20 | (uint32_t)(pair->a->number + 2), &place, 1,
+		&group);
 	if (!error) {
 		group->a_t = pair->a->times[a];
 		group->b_t = pair->b->times[b];
@@ -418,32 +364,11 @@ static struct cp_error *make_lone_pairs(struct finding *f, struct cp_stream *emp
 	return error;
 }
 
-static int by_weight(const void *a, const void *b)
-{
-	const struct cp_group *x = a, *y = b;
-
-	if (x->change != y->change)
-		return x->change < y->change ? -1 : 1;
-	if (x->change == CP_CHANGE_SLOWER) {
-		double more = (double)x->b_t / (double)(x->a_t ? x->a_t : 1), other = (double)y->b_t / (double)(y->a_t ? y->a_t : 1);
-
-		if (more != other)
-			return more > other ? -1 : 1;
-	} else if (x->steps != y->steps) {
-		return x->steps > y->steps ? -1 : 1;
-	}
-	if (x->first.stream != y->first.stream)
-		return x->first.stream < y->first.stream ? -1 : 1;
-	if (x->first.a != y->first.a)
-		return x->first.a < y->first.a ? -1 : 1;
-	return x->first.b < y->first.b ? -1 : x->first.b > y->first.b;
-}
-
-struct cp_error *cp_findings_make(const struct cp_steps *a, const struct cp_steps *b, const struct cp_finding_rule *rule,
-	struct cp_findings *ret)
+struct cp_error *cp_findings_make(const struct cp_steps *a, const struct cp_steps *b,
+	const struct cp_finding_rule *rule, struct cp_findings *ret)
 {
 	struct cp_findings all = { .groups = NULL };
-	struct finding f = { .a = a, .b = b, .rule = rule, .ret = &all };
+	struct finding f = { .a = a, .b = b, .rule = rule, .ret = &all, .grouping = { .all = &all } };
 	struct cp_stream empty[2];
 	struct cp_error *error = make_pairs(&f);
 
@@ -461,14 +386,13 @@ struct cp_error *cp_findings_make(const struct cp_steps *a, const struct cp_step
 		free(f.pairs[i].hunks.items);
 	free(f.pairs);
 	free(f.runs);
-	free(f.slots);
+	free(f.grouping.slots);
 	free(f.totals);
 	if (error) {
 		cp_findings_deinit(&all);
 		return error;
 	}
-	if (all.group_count)
-		qsort(all.groups, all.group_count, sizeof(*all.groups), by_weight);
+	cp_groups_sort(&all);
 	*ret = all;
 	return NULL;
 }

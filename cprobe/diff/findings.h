@@ -55,8 +55,8 @@ struct cp_finding_rule {
 };
 
 /* Compare. *ret is the caller's until cp_findings_deinit(). */
-struct cp_error *cp_findings_make(const struct cp_steps *a, const struct cp_steps *b, const struct cp_finding_rule *rule,
-	struct cp_findings *ret);
+struct cp_error *cp_findings_make(const struct cp_steps *a, const struct cp_steps *b,
+	const struct cp_finding_rule *rule, struct cp_findings *ret);
 void cp_findings_deinit(struct cp_findings *findings);
 
 #endif

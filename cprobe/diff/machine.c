@@ -47,7 +47,8 @@ static struct cp_error *compare(const char *what, const char *a, const char *b, 
 	return error;
 }
 
-struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_trace *b, cp_machine_fn *each, void *context)
+struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_trace *b, cp_machine_fn *each,
+	void *context)
 {
 	const char *id = cp_trace_build_id(a), *other = cp_trace_build_id(b);
 	struct cp_error *error = NULL;

@@ -9,7 +9,8 @@
 typedef struct cp_error *cp_machine_fn(void *context, const char *text);
 
 /* All but the number of vCPUs. */
-struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_trace *b, cp_machine_fn *each, void *context);
+struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_trace *b, cp_machine_fn *each,
+	void *context);
 
 /* vCPUs by QEMU's arguments; 0: they do not say. */
 unsigned long cp_machine_vcpus(const struct cp_trace *trace);

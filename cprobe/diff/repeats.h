@@ -11,8 +11,8 @@ struct cp_repeat {
 };
 
 /*
- * Is ids[from ... from + run) made of whole rounds of a loop that goes on before or behind it? Loops with rounds of more
- * than a thousand ids are found only where the run is a single one.
+ * Is ids[from ... from + run) made of whole rounds of a loop that goes on before or behind it? Loops with rounds of
+ * more than a thousand ids are found only where the run is a single one.
  */
 bool cp_repeat_of(const uint32_t *ids, size_t count, size_t from, size_t run, struct cp_repeat *ret);
 

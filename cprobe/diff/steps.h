@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a boot did, as it is compared with another one: streams of steps, one for each vCPU, one for the console, and one
- * for what no vCPU did. Of a step two numbers are kept in memory: what it was, the same in both boots, and a hash of its
- * values. More of the few that are shown is looked up when they are known.
+ * What a boot did, as it is compared with another one: streams of steps, one for each vCPU, one for the console, and
+ * one for what no vCPU did. Of a step two numbers are kept in memory: what it was, the same in both boots, and a hash
+ * of its values. More of the few that are shown is looked up when they are known.
  *
  * Steps come from a trace; another source has a function of its own that fills struct cp_steps by cp_steps_add().
  */
@@ -72,6 +72,9 @@ const struct cp_stream *cp_steps_stream(const struct cp_steps *steps, int number
 struct cp_error *cp_steps_of_trace(struct cp_trace *trace, const struct cp_step_rule *rule, struct cp_names *names,
 	struct cp_steps *ret);
 
+/* Are its events in order only when they are walked by time: lines, or blocks into which a session has told more? */
+bool cp_steps_are_told(const struct cp_trace *trace);
+
 /* Fill the details of some steps; `wanted` may be put into another order. */
 struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_details *wanted, size_t count);
 void cp_step_details_deinit(struct cp_step_details *details, size_t count);
@@ -98,8 +101,8 @@ struct cp_step_texts {
 	uint64_t hash;		/* of the values; 0: it has none */
 };
 
-struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule, const struct cp_trace *trace,
-	struct cp_step_texts *ret);
+struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule,
+	const struct cp_trace *trace, struct cp_step_texts *ret);
 
 /* The hash of values of an entry in blocks, without its texts. */
 uint64_t cp_step_hash_values(const uint64_t *values, size_t count, const struct cp_step_rule *rule, int without);

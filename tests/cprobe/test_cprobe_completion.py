@@ -51,8 +51,8 @@ def table(probe: Cprobe, verb: str) -> set[str]:
 def test_help_has_every_option_and_no_other(probe: Cprobe, verb: str) -> None:
     text = probe.run(verb, "--help").stdout
     assert set(re.findall(r"^  (--[a-z-]+)", text, re.M)) == table(probe, verb) >= {"--format", "--help"}
-    words = [*([] if verb in NO_KERNEL else ["KERNEL"]), *(["FUNC"] if verb == "why" else []), *(["BASELINE"] if verb == "diff" else []),
-             *(["TRACE"] if verb in TRACES else [])]
+    words = [*([] if verb in NO_KERNEL else ["KERNEL"]), *(["FUNC"] if verb == "why" else []),
+             *(["BASELINE"] if verb == "diff" else []), *(["TRACE"] if verb in TRACES else [])]
     assert text.startswith(f"usage: cprobe {verb} {' '.join(words)}")
     assert f"$ cprobe {verb}" in text.replace("| cprobe", "$ cprobe")
     assert "Exit status:" in text

@@ -26,8 +26,8 @@ def qemu(smp: int = 1, **options: str) -> dict[str, Any]:
     return {"version": "10.0.2", "arguments": ["qemu-system-x86_64", "-smp", str(smp), *words]}
 
 
-def boot(calls: Sequence[str] = CALLS, lines: Sequence[str] = LINES, *, base: int = 0xffffffff80000000, end: bool = True,
-         step: int = 1000, more: bytes = b"", outcome: str = "passed", **header: Any) -> bytes:
+def boot(calls: Sequence[str] = CALLS, lines: Sequence[str] = LINES, *, base: int = 0xffffffff80000000,
+         end: bool = True, step: int = 1000, more: bytes = b"", outcome: str = "passed", **header: Any) -> bytes:
     """A trace in blocks, a call each microsecond; `more`: blocks before its end."""
     names = dict.fromkeys([*NAMES, *calls])
     ids = {name: number for number, name in enumerate(names)}
@@ -229,11 +229,10 @@ def event(t: int, kind: str, **values: Any) -> dict[str, Any]:
 def test_values_of_each_kind(compare: Compare, kind: str, before: dict[str, Any], after: dict[str, Any], said: str
                              ) -> None:
     one = boot(more=blocks.objects([event(3500, kind, **before)]))
-    answer = compare(one, boot(more=blocks.objects([event(3500, kind, **before, **{}) | after])))
+    answer = compare(one, boot(more=blocks.objects([{**event(3500, kind, **before), **after}])))
     assert answer.changes == {"values": 1} and said in answer.text.stdout
-    assert compare(one, boot(more=blocks.objects([event(3500, kind, **before) | {"line": 7, "file": "x.c", "t": 3501,
-                                                                              "address": "0xffffffff80000200"}])
-                            )).status == 0
+    elsewhere = {**event(3501, kind, **before), "line": 7, "file": "x.c", "address": "0xffffffff80000200"}
+    assert compare(one, boot(more=blocks.objects([elsewhere]))).status == 0
 
 
 def test_another_leaf_is_another_step(compare: Compare) -> None:
@@ -369,7 +368,8 @@ def test_usage(probe: Cprobe, tmp_path: Path, words: list[str], said: str) -> No
 
 @pytest.mark.parametrize("data, said", [
     (b"", "empty"), (b"hello\n", "no trace"), (boot().replace(b'"version": 1', b'"version": 9'), "version 9"),
-    (boot(mode="counts"), "no order"), (boot()[:-3] + b"xyz", "checksum"), (None, "No such file")])
+    (boot(mode="counts"), "no order"), (boot()[:-3] + b"xyz", "checksum"), (None, "No such file")],
+    ids=["empty", "text", "version", "counts", "checksum", "absent"])
 def test_unreadable(probe: Cprobe, tmp_path: Path, data: bytes | None, said: str) -> None:
     (tmp_path / "good").write_bytes(boot())
     if data is not None:
