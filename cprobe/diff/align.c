@@ -9,8 +9,9 @@
 /* Differences up to which a gap is aligned exactly, and how many steps that may take in all. */
 #define MOST_EDITS	1024
 #define MOST_STEPS	((uint64_t)40 * 1000 * 1000)
-#define MOST_LOOKS	3	/* at each id, to find where to cut */
-#define MOST_RARE_LOOKS	2
+#define MOST_LOOKS	20	/* at each id, to find where to cut */
+#define MOST_RARE	4096	/* ids of a gap that is cut at what is rare: in a longer one that may be an interrupt */
+#define MOST_RARE_LOOKS	4
 #define FREE_LOOKS	((uint64_t)1 << 22)
 #define DEEPEST		24	/* gaps in gaps */
 
@@ -205,7 +206,7 @@ static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int l
 	trim(al, &g);
 	if (g.a == g.a_end || g.b == g.b_end)
 		return add_hunk(al, g.a, g.a_end - g.a, g.b, g.b_end - g.b);
-	error = depth < DEEPEST ? cut_up(al, &g, level, true, depth, &found) : NULL;
+	error = depth < DEEPEST && g.a_end - g.a + g.b_end - g.b <= MOST_RARE ? cut_up(al, &g, level, true, depth, &found) : NULL;
 	if (error || found)
 		return error;
 	error = align_exactly(al, &g, &found);

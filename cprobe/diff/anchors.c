@@ -8,7 +8,7 @@
 /* Runs that are looked at of a sequence, or about as many. */
 #define MOST_RUNS ((size_t)1 << 16)
 
-static const size_t lengths[CP_ANCHOR_LEVELS] = { 16, 4, 1 };
+static const size_t lengths[CP_ANCHOR_LEVELS] = { 128, 16, 4, 1 };
 
 struct cp_anchor_slot {
 	uint64_t hash;		/* 0: free */

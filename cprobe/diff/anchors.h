@@ -6,7 +6,7 @@
 #include "cprobe.h"
 
 /* Each level looks for shorter runs than the one before. */
-#define CP_ANCHOR_LEVELS 3
+#define CP_ANCHOR_LEVELS 4
 
 struct cp_anchor {
 	uint32_t a, b;		/* where the run begins */
