@@ -8,10 +8,12 @@
 
 /* Differences up to which a gap is aligned exactly, and how many steps that may take in all. */
 #define MOST_EDITS	1024
-#define MOST_STEPS	((uint64_t)40 * 1000 * 1000)
-#define MOST_LOOKS	20	/* at each id, to find where to cut */
+#define WORTH_EDITS	128	/* from so many on a way must lead over so many ids for each edit */
+#define WORTH_IDS	8
+#define MOST_STEPS	((uint64_t)200 * 1000 * 1000)
+#define MOST_LOOKS	3	/* at each id, to find where to cut */
 #define MOST_RARE	4096	/* ids of a gap that is cut at what is rare: in a longer one that may be an interrupt */
-#define MOST_RARE_LOOKS	4
+#define MOST_RARE_LOOKS	2
 #define FREE_LOOKS	((uint64_t)1 << 22)
 #define DEEPEST		24	/* gaps in gaps */
 
@@ -20,6 +22,8 @@ struct align {
 	struct cp_hunks hunks;
 	struct cp_anchors anchors;
 	int32_t *ways;		/* the furthest a of each diagonal, by number of edits: d + 1 of them for d; owned */
+	size_t edits;		/* of the last exact try; and how far it came, as a + b, on which diagonal */
+	int64_t far, far_k;
 	uint64_t steps;		/* that may still be taken */
 	uint64_t looks;		/* at ids, for anchors, that may still be taken */
 	uint64_t rare_looks;	/* the same, for ids that both have once */
@@ -98,10 +102,9 @@ static int32_t begin_of(const int32_t *before, size_t d, size_t i)
 	return by_a > by_b ? by_a : by_b;
 }
 
-/* Make the hunks of the way that ends a gap with d edits, last first. */
-static struct cp_error *trace_back(struct align *al, const struct gap *g, size_t d)
+/* Make the hunks of the way to diagonal k with d edits; they are found from the last one on. */
+static struct cp_error *trace_back(struct align *al, const struct gap *g, size_t d, int64_t k)
 {
-	int64_t n = (int64_t)(g->a_end - g->a), m = (int64_t)(g->b_end - g->b), k = m - n;
 	struct cp_hunk *edits = malloc((d + 1) * sizeof(*edits));
 	struct cp_error *error = NULL;
 	size_t count = 0;
@@ -135,10 +138,11 @@ static struct cp_error *align_exactly(struct align *al, const struct gap *g, boo
 	uint64_t own = 4 * (uint64_t)(n + m) + MOST_EDITS * 64, most = own < al->steps ? own : al->steps, steps = 0;
 
 	*found = false;
-	if (n - m > MOST_EDITS || m - n > MOST_EDITS)
-		return NULL;
+	al->edits = 0;
 	for (size_t d = 0; d <= MOST_EDITS && steps <= most; d++) {
 		int32_t *ways = ways_of(al, d);
+
+		al->far = -1;
 
 		for (size_t i = 0; i <= d; i++) {
 			int64_t k = 2 * (int64_t)i - (int64_t)d, x = d ? begin_of(ways_of(al, d - 1), d, i) : 0, y = x + k;
@@ -149,16 +153,39 @@ static struct cp_error *align_exactly(struct align *al, const struct gap *g, boo
 			x += (int64_t)common(a + x, b + y, (size_t)(n - x < m - y ? n - x : m - y));
 			steps += 1 + (uint64_t)(x + k - y) / 8;
 			ways[i] = (int32_t)x;
+			if (2 * x + k > al->far) {
+				al->far = 2 * x + k;
+				al->far_k = k;
+			}
 			if (x == n && x + k == m) {
 				*found = true;
 				al->steps -= steps < al->steps ? steps : al->steps;
-				return trace_back(al, g, d);
+				return trace_back(al, g, d, k);
 			}
 		}
 		steps++;
+		al->edits = d;
+		/* Of two that have little in common in so long a gap nothing more comes. */
+		if (d == WORTH_EDITS && n + m > MOST_RARE && al->far < WORTH_IDS * WORTH_EDITS)
+			break;
 	}
 	al->steps -= steps < al->steps ? steps : al->steps;
 	return NULL;
+}
+
+/* The exact way ended within the gap: go with it to where it came furthest, if it is worth that. */
+static struct cp_error *go_on(struct align *al, struct gap *g, bool *found)
+{
+	struct cp_error *error;
+	int64_t x = (al->far - al->far_k) / 2;
+
+	*found = al->edits >= WORTH_EDITS && al->far >= WORTH_IDS * (int64_t)al->edits;
+	if (!*found)
+		return NULL;
+	error = trace_back(al, g, al->edits, al->far_k);
+	g->a += (size_t)x;
+	g->b += (size_t)(x + al->far_k);
+	return error;
 }
 
 static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int level, unsigned int depth);
@@ -198,23 +225,41 @@ static struct cp_error *cut_up(struct align *al, const struct gap *g, unsigned i
 	return error;
 }
 
-static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int level, unsigned int depth)
+/* One step of it. *more: what is left of the gap is to be gone on with. */
+static struct cp_error *align_some(struct align *al, struct gap *gap, unsigned int level, unsigned int depth, bool *more)
 {
-	struct cp_error *error;
+	struct cp_error *error = NULL;
+	struct gap g;
 	bool found = false;
 
-	trim(al, &g);
+	*more = false;
+	trim(al, gap);
+	g = *gap;
 	if (g.a == g.a_end || g.b == g.b_end)
 		return add_hunk(al, g.a, g.a_end - g.a, g.b, g.b_end - g.b);
-	error = depth < DEEPEST && g.a_end - g.a + g.b_end - g.b <= MOST_RARE ? cut_up(al, &g, level, true, depth, &found) : NULL;
+	if (depth < DEEPEST && g.a_end - g.a + g.b_end - g.b <= MOST_RARE)
+		error = cut_up(al, &g, level, true, depth, &found);
 	if (error || found)
 		return error;
 	error = align_exactly(al, &g, &found);
 	for (; !error && !found && level < CP_ANCHOR_LEVELS && depth < DEEPEST; level++)
 		error = cut_up(al, &g, level, false, depth, &found);
-	if (error || found)
+	if (!error && !found)
+		error = go_on(al, gap, more);
+	if (error || found || *more)
 		return error;
 	return add_hunk(al, g.a, g.a_end - g.a, g.b, g.b_end - g.b);
+}
+
+static struct cp_error *align_gap(struct align *al, struct gap g, unsigned int level, unsigned int depth)
+{
+	struct cp_error *error;
+	bool more;
+
+	do
+		error = align_some(al, &g, level, depth, &more);
+	while (!error && more);
+	return error;
 }
 
 struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count, bool rare_first,
