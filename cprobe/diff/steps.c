@@ -7,6 +7,9 @@
 /* Numbers of steps go into 32 bits, and into differences of two. */
 #define MOST_STEPS ((size_t)INT32_MAX)
 
+/* vCPUs have 16 bits in a trace; and two more. */
+#define MOST_STREAMS 65538
+
 void cp_steps_deinit(struct cp_steps *steps)
 {
 	for (size_t i = 0; i < steps->stream_count; i++) {
@@ -15,23 +18,30 @@ void cp_steps_deinit(struct cp_steps *steps)
 		free(steps->streams[i].times);
 	}
 	free(steps->streams);
+	free(steps->by_number);
+	steps->by_number = NULL;
 	steps->streams = NULL;
 	steps->stream_count = 0;
 }
 
-static struct cp_stream *stream_of(struct cp_steps *steps, int number)
+struct cp_stream *cp_steps_make_stream(struct cp_steps *steps, int number)
 {
 	struct cp_stream *grown;
+	uint32_t *index;
 
-	for (size_t i = 0; i < steps->stream_count; i++) {
-		if (steps->streams[i].number == number)
-			return &steps->streams[i];
-	}
+	if (!steps->by_number)
+		steps->by_number = calloc(MOST_STREAMS, sizeof(*steps->by_number));
+	if (!steps->by_number)
+		return NULL;
+	index = &steps->by_number[number - CP_STREAM_CONSOLE];
+	if (*index)
+		return &steps->streams[*index - 1];
 	grown = cp_grow(steps->streams, steps->stream_count, sizeof(*grown));
 	if (!grown)
 		return NULL;
 	steps->streams = grown;
 	grown += steps->stream_count++;
+	*index = (uint32_t)steps->stream_count;
 	*grown = (struct cp_stream){ .number = number };
 	return grown;
 }
@@ -67,7 +77,7 @@ static bool make_room(struct cp_stream *s)
 
 struct cp_error *cp_steps_add(struct cp_steps *steps, const struct cp_step *step)
 {
-	struct cp_stream *s = stream_of(steps, step->stream);
+	struct cp_stream *s = cp_steps_make_stream(steps, step->stream);
 	struct cp_error *error;
 	uint32_t what;
 

@@ -37,6 +37,7 @@ struct cp_stream {
 	uint64_t *values;	/* hashes; NULL: no step has any */
 	uint64_t *times;	/* ns; NULL for vCPUs */
 	size_t count, room;
+	bool has_values;	/* blocks: some of its blocks have */
 };
 
 /* More of a step. Strings are the struct's own, for cp_step_details_deinit(); NULL: it has none. */
@@ -56,11 +57,15 @@ struct cp_steps {
 	struct cp_step_rule rule;
 	struct cp_stream *streams;	/* sorted by number, when they are all there */
 	size_t stream_count;
+	uint32_t *by_number;		/* 1 + index of a stream, by its number + 2, while they are made; owned */
 	bool cut;			/* the source ended before the boot did */
 	struct cp_trace *trace;		/* where details are looked up; the caller's */
 };
 
 void cp_steps_deinit(struct cp_steps *steps);
+
+/* The stream of that number, which is made if it is new, before they are sorted; NULL: no memory. */
+struct cp_stream *cp_steps_make_stream(struct cp_steps *steps, int number);
 
 struct cp_error *cp_steps_add(struct cp_steps *steps, const struct cp_step *step);
 void cp_steps_sort(struct cp_steps *steps);

@@ -91,22 +91,16 @@ static struct cp_error *place_blocks(struct cp_steps *steps, size_t *places)
 
 	for (size_t i = 0; i < trace->block_count; i++) {
 		const struct cp_trace_block *b = &trace->blocks[i];
-		struct cp_stream *s = NULL;
+		struct cp_stream *s;
 
 		if (b->kind != CP_BLOCK_EVENTS)
 			continue;
 		if (b->count > b->size / 2)	/* an entry takes two bytes and more */
 			return cp_trace_corrupt(trace, b->at, "the block claims %u entries, and has %u bytes", b->count, b->size);
-		for (size_t at = 0; at < steps->stream_count && !s; at++)
-			s = steps->streams[at].number == b->vcpu ? &steps->streams[at] : NULL;
-		if (!s) {
-			s = cp_grow(steps->streams, steps->stream_count, sizeof(*s));
-			if (!s)
-				return &cp_error_no_memory;
-			steps->streams = s;
-			s += steps->stream_count++;
-			*s = (struct cp_stream){ .number = b->vcpu };
-		}
+		s = cp_steps_make_stream(steps, b->vcpu);
+		if (!s)
+			return &cp_error_no_memory;
+		s->has_values |= !steps->rule.no_values && (b->flags & CP_BLOCK_HAS_VALUES);
 		places[2 * i] = (size_t)(s - steps->streams);
 		places[2 * i + 1] = s->count;
 		s->count += b->count;
@@ -118,28 +112,15 @@ static struct cp_error *place_blocks(struct cp_steps *steps, size_t *places)
 	return NULL;
 }
 
-/* Does any block of that vCPU have values that are compared? */
-static bool has_values(const struct cp_steps *steps, int number)
-{
-	const struct cp_trace *trace = steps->trace;
-
-	for (size_t i = 0; i < trace->block_count && !steps->rule.no_values; i++) {
-		if (trace->blocks[i].kind == CP_BLOCK_EVENTS && trace->blocks[i].vcpu == number &&
-			(trace->blocks[i].flags & CP_BLOCK_HAS_VALUES))
-			return true;
-	}
-	return false;
-}
-
 static struct cp_error *make_arrays(struct cp_steps *steps)
 {
 	for (size_t i = 0; i < steps->stream_count; i++) {
 		struct cp_stream *s = &steps->streams[i];
 
 		s->what = cp_large_alloc((s->count + 1) * sizeof(*s->what));
-		if (s->what && has_values(steps, s->number))
+		if (s->what && s->has_values)
 			s->values = cp_large_alloc((s->count + 1) * sizeof(*s->values));
-		if (!s->what || (!s->values && has_values(steps, s->number)))
+		if (!s->what || (!s->values && s->has_values))
 			return &cp_error_no_memory;
 	}
 	return NULL;
