@@ -153,6 +153,7 @@ struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_deta
 	l.next = calloc(steps->stream_count + 1, sizeof(*l.next));
 	error = l.seen && l.next ? NULL : &cp_error_no_memory;
 	for (size_t i = 0; i < steps->stream_count && !error; i++) {
+		l.next[i] = i ? l.next[i - 1] : 0;
 		while (l.next[i] < count && wanted[l.next[i]].stream < i)
 			l.next[i]++;
 	}

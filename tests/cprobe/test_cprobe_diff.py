@@ -388,3 +388,12 @@ def test_damage_in_the_middle_is_told(probe: Cprobe, tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(bytes(data))
     done = probe.run("diff", tmp_path / "good", tmp_path / "bad")
     assert done.returncode == 3 and "checksum" in done.stderr and done.stdout == ""
+
+
+def test_many_vcpus_take_no_longer(compare: Compare) -> None:
+    """Each of 18,000 goes another way."""
+    head = blocks.header(kernel=KERNEL) + blocks.functions({i: (0x1000 + i, name) for i, name in enumerate(NAMES)})
+    one, two = (b"".join(blocks.events(vcpu, [(vcpu, (vcpu + more) % 9, None, ())]) for vcpu in range(18000))
+                for more in (0, 1))
+    answer = compare(head + one + one + blocks.end(9), head + one + two + blocks.end(9))
+    assert answer.status == 1 and answer.changes == {"moved": 18000}
