@@ -2,10 +2,11 @@
 /*
  * Writes a trace in blocks of as many events as a big boot has.
  *
- *	cprobe list KERNEL --inlined exclude | boot_trace EVENTS VCPUS >FILE
+ *	cprobe list KERNEL --inlined exclude | boot_trace EVENTS VCPUS [drop | often | other] >FILE
  *
  * Functions call each other as in a boot: a stack a vCPU, few functions often and many seldom, each entered from one of
- * four places in its caller. The same bytes for the same input.
+ * four places in its caller. The same bytes for the same input. The boot can be another one: without the call in its
+ * middle, without each that has one chance in a thousand, or one that goes its own way from the start.
  */
 #include <err.h>
 #include <stdint.h>
@@ -39,10 +40,10 @@ struct vcpu {
 static struct function *functions;
 static size_t function_count, site_count;
 
+static uint64_t state = 88172645463325252u;
+
 static uint64_t next_random(void)
 {
-	static uint64_t state = 88172645463325252u;
-
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
@@ -135,7 +136,7 @@ static uint32_t callee(uint32_t caller)
 	return (uint32_t)(mixed % (mixed & 1 ? function_count : function_count / 32));
 }
 
-static void event(struct vcpu *v, uint16_t number)
+static void event(struct vcpu *v, uint16_t number, int left_out)
 {
 	uint64_t random = next_random();
 	uint32_t caller, id, site = 0;
@@ -152,13 +153,15 @@ static void event(struct vcpu *v, uint16_t number)
 		site = functions[caller].sites + (uint32_t)(id % 4);
 	}
 	v->t += 20 + random / 64 % 300 + (random % 4000000 == 1 ? 200000000 : 0);
+	v->stack[v->depth++] = id;
+	if (left_out)
+		return;
 	if (!v->records)
 		v->block.t = v->before = v->t;
 	v->size += put(v->bytes + v->size, id);
 	v->size += put(v->bytes + v->size, v->t - v->before);
 	v->size += put(v->bytes + v->size, site);
 	v->before = v->t;
-	v->stack[v->depth++] = id;
 	if (++v->records == RECORDS)
 		flush(v, number);
 }
@@ -169,20 +172,24 @@ int main(int argc, char **argv)
 		"\"mode\":\"events\",\"listed\":{\"inlined\":\"exclude\"}}\n";
 	static const char end[] = "{\"t\":9000000000,\"kind\":\"end\",\"outcome\":\"exit\",\"reason\":\"QEMU ended\"}";
 	struct cp_block block = { .count = 1, .kind = CP_BLOCK_END, .vcpu = CP_BLOCK_NO_VCPU };
-	unsigned long events = argc == 3 ? strtoul(argv[1], NULL, 10) : 0, vcpus = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long events = argc >= 3 ? strtoul(argv[1], NULL, 10) : 0, vcpus = argc >= 3 ? strtoul(argv[2], NULL, 10) : 0;
+	const char *change = argc == 4 ? argv[3] : "";
 	struct vcpu *all;
 	uint8_t bytes[256];
 	size_t size;
 
-	if (!events || !vcpus || vcpus > 64)
-		errx(2, "usage: boot_trace EVENTS VCPUS <LIST >FILE");
+	if (!events || !vcpus || vcpus > 64 || argc > 4)
+		errx(2, "usage: boot_trace EVENTS VCPUS [drop | often | other] <LIST >FILE");
+	if (!strcmp(change, "other"))
+		state = 1234567;
 	read_functions();
 	all = calloc(vcpus, sizeof(*all));
 	if (!all)
 		err(3, "vCPUs");
 	fputs(header, stdout);
 	for (unsigned long i = 0; i < events; i++)
-		event(&all[i / 97 % vcpus], (uint16_t)(i / 97 % vcpus));
+		event(&all[i / 97 % vcpus], (uint16_t)(i / 97 % vcpus), !strcmp(change, "drop") ? i == events / 2 :
+			!strcmp(change, "often") && i * 0x9e3779b97f4a7c15u % 1000 == 0);
 	for (unsigned long v = 0; v < vcpus; v++)
 		flush(&all[v], (uint16_t)v);
 	size = put(bytes, sizeof(end) - 1);

@@ -36,6 +36,8 @@ FIVE = "cpuid,rdtsc,rdtscp,rdmsr,wrmsr"
 ADDRESSES = 10_000
 #: In a job's command: the file of a trace with so many events.
 TRACE, EVENTS = "TRACE", 12_000_000
+#: What boot_trace.c makes another boot of.
+CHANGES = {"drop": "one call dropped", "often": "one call in a thousand dropped", "other": "nothing in common"}
 
 
 @dataclass
@@ -146,8 +148,9 @@ def trace_of(cprobe: str, kernel: Path, folder: Path) -> Path:
     with open(functions, "wb") as out:
         subprocess.run([cprobe, "list", kernel, "--inlined", "exclude"], stdin=subprocess.DEVNULL, stdout=out,
                        check=True)
-    with open(functions, "rb") as source, open(path, "wb") as out:
-        subprocess.run([program, str(EVENTS), "1"], stdin=source, stdout=out, check=True)
+    for kind in ["", *CHANGES]:
+        with open(functions, "rb") as source, open(f"{path}.{kind}" if kind else path, "wb") as out:
+            subprocess.run([program, str(EVENTS), "1", *([kind] if kind else [])], stdin=source, stdout=out, check=True)
     return path
 
 
@@ -261,6 +264,9 @@ def jobs_for(cprobe: str, kernel: Path, slow: bool) -> List[Job]:
         Job(f"coverage --file pvclock.c, {million}", [cprobe, "coverage", k, TRACE, "--file", "pvclock.c"], [], 1000.0),
         Job(f"top, {million}", [cprobe, "top", k, TRACE], rss_bar=300.0),
         Job(f"tree, {million}", [cprobe, "tree", k, TRACE], rss_bar=300.0),
+        Job(f"diff, equal, {million}", [cprobe, "diff", TRACE, TRACE], [], 1000.0, 500.0),
+        *(Job(f"diff, {how}, {million}", [cprobe, "diff", TRACE, f"{TRACE}.{kind}"], [], 3000.0, 500.0, status=1)
+          for kind, how in CHANGES.items()),
         Job(f"events --format json, {million}", [cprobe, "events", TRACE, "--format", "json"], rss_bar=20.0),
     ]
     return jobs
@@ -275,7 +281,7 @@ def measure(jobs: List[Job], kernel: Path, rounds: int, with_peers: bool) -> Dic
         if any(TRACE in job.command for job in jobs):
             trace = str(trace_of(jobs[0].command[0], kernel, folder))
             for job in jobs:
-                job.command = [trace if word == TRACE else word for word in job.command]
+                job.command = [trace + word[len(TRACE):] if word.startswith(TRACE) else word for word in job.command]
         with open(kernel, "rb") as file:  # into the page cache
             while file.read(1 << 24):
                 pass

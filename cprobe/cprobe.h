@@ -329,6 +329,29 @@ struct cp_error *cp_tree(struct cp_program *program, struct cp_trace *trace, con
 struct cp_error *cp_events(struct cp_trace *trace, const struct cp_when *when, enum cp_format format, FILE *out,
 	uint64_t *count);
 
+/* What of console lines is compared. Time stamps of the kernel's, "[    0.123456]" at the beginning, never are. */
+enum cp_console {
+	CP_CONSOLE_EXACT,	/* all else */
+	CP_CONSOLE_TEXT,	/* not words that begin with a digit */
+	CP_CONSOLE_NONE,	/* nothing */
+};
+
+struct cp_diff_how {
+	enum cp_console console;
+	uint64_t limit;		/* examples of each kind of change; 0 all */
+	bool times;		/* tell which console lines come later, by more than `slower` percent */
+	uint64_t slower;
+	struct cp_program *kernels[2];	/* of the baseline and of the other, for lines of the source; NULL: without */
+};
+
+/*
+ * Compare two boots by what ran, in each vCPU's order, by what it was called with and what the console said: text or json.
+ * *differs: whether they are not equal. What both say of kernel, QEMU and machine is told where it differs, and is no
+ * difference, but for the number of vCPUs.
+ */
+struct cp_error *cp_diff(struct cp_trace *baseline, struct cp_trace *trace, const struct cp_diff_how *how,
+	enum cp_format format, FILE *out, bool *differs);
+
 /* -- Why a function did not run ---------------------------------------------------------------------------------- */
 
 enum cp_ran_state {

@@ -23,6 +23,7 @@ enum cp_takes {
 	CP_TAKES_GAP = 1 << 9,
 	CP_TAKES_TREE = 1 << 10,	/* --depth, --least */
 	CP_TAKES_LIMIT = 1 << 11,
+	CP_TAKES_DIFF = 1 << 12,	/* --console, --slower, --kernel, --kernel-baseline */
 };
 
 struct cp_verb;
@@ -36,6 +37,10 @@ struct cp_options {
 	const char *insn, *message;
 	uint64_t from, to, gap, least;	/* ns */
 	uint64_t depth, limit;
+	enum cp_console console;
+	bool has_slower;
+	uint64_t slower;	/* percent */
+	const char *kernel_now, *kernel_baseline;	/* of diff's traces; or NULL */
 	const char *kernel;
 	const char *trace;
 	char **args;	/* the positional arguments after KERNEL, without TRACE */
@@ -64,7 +69,7 @@ struct cp_verb {
 extern const struct cp_verb *const cp_verbs[];	/* ends with NULL */
 extern const struct cp_verb cp_verb_info, cp_verb_list, cp_verb_find, cp_verb_line, cp_verb_symbol,
 	cp_verb_type, cp_verb_symbolize, cp_verb_coverage, cp_verb_events, cp_verb_tree, cp_verb_top,
-	cp_verb_why, cp_verb_next;
+	cp_verb_why, cp_verb_next, cp_verb_diff;
 
 /* NULL: there is none. */
 const struct cp_verb *cp_verb_by_name(const char *name);

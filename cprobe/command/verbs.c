@@ -19,6 +19,7 @@ const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_top,
 	&cp_verb_why,
 	&cp_verb_next,
+	&cp_verb_diff,
 	NULL,
 };
 

@@ -107,6 +107,24 @@ static bool has_counts(const struct cp_ran *ran, size_t count)
 	return false;
 }
 
+/* A trace that has its end is equal to itself. */
+static void compare(struct cp_trace *trace, enum cp_format format)
+{
+	struct cp_diff_how how = { .limit = 3 };
+	bool differs = false;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	struct cp_error *error;
+
+	FUZZ_ASSERT(out);
+	error = cp_diff(trace, trace, &how, format, out, &differs);
+	FUZZ_ASSERT(!fclose(out));
+	FUZZ_ASSERT(error || !differs || !cp_trace_end_time(trace));
+	fuzz_take_error(error);
+	free(text);
+}
+
 static void use(struct cp_trace *trace, bool walk_first)
 {
 	struct sums sums = { 0, 0 };
@@ -133,6 +151,7 @@ static void use(struct cp_trace *trace, bool walk_first)
 	fuzz_take_error(error);
 	print(trace, CP_FORMAT_TEXT);
 	print(trace, CP_FORMAT_JSON);
+	compare(trace, walk_first ? CP_FORMAT_JSON : CP_FORMAT_TEXT);
 	cp_trace_has_callers(trace);
 	cp_trace_end_time(trace);
 }

@@ -282,6 +282,14 @@ def texts() -> None:
         put("match", str(number), text.encode() + b"\0" + form.encode())
 
 
+def sequences() -> None:
+    calls = bytes([1, 2, *[3, 4] * 20, 5, 6, 7, 8])
+    put("align", "loop", calls + b"\xff" + bytes([1, 2, *[3, 4] * 31, 5, 6, 7, 8]))
+    put("align", "dropped", calls + b"\xff" + calls[:20] + calls[21:])
+    put("align", "moved", calls + b"\xff" + calls[42:] + calls[:42])
+    put("align", "other", calls + b"\xff" + bytes(range(40, 90)))
+
+
 def traces() -> None:
     """Blocks as the plugin writes them, with and without their header line; and JSON Lines."""
     sys.path[:0] = [str(HERE.parents[1] / "gdb"), str(HERE.parents[1] / "tests")]
@@ -318,6 +326,7 @@ def main() -> int:
         graphs(Path(name))
         boundaries(Path(name))
     texts()
+    sequences()
     traces()
     seeds = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(seeds)} seeds, {sum(path.stat().st_size for path in seeds)} bytes")

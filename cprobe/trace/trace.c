@@ -196,8 +196,7 @@ uint64_t cp_trace_end_time(const struct cp_trace *trace)
 	return json_is_integer(t) && json_integer_value(t) > 0 ? (uint64_t)json_integer_value(t) : 0;
 }
 
-/* The kernel's build-id by the header, or NULL. */
-static const char *build_id(const struct cp_trace *trace)
+const char *cp_trace_build_id(const struct cp_trace *trace)
 {
 	json_t *kernel = json_object_get(trace->header, "kernel");
 	const char *id = json_string_value(json_object_get(kernel, "build_id"));
@@ -209,7 +208,7 @@ static const char *build_id(const struct cp_trace *trace)
 
 struct cp_error *cp_trace_check(const struct cp_trace *trace, struct cp_program *program)
 {
-	const char *id = build_id(trace);
+	const char *id = cp_trace_build_id(trace);
 	struct cp_info info;
 	struct cp_error *error = cp_info(program, &info);
 

@@ -30,6 +30,9 @@ bool cp_trace_has_callers(const struct cp_trace *trace);
 /* When the trace ended, ns; 0: it does not say. */
 uint64_t cp_trace_end_time(const struct cp_trace *trace);
 
+/* The kernel's build-id by the header, which is the trace's; NULL: it names none. */
+const char *cp_trace_build_id(const struct cp_trace *trace);
+
 /* An event of any kind, as a walk gives it. Pointers hold during the call only. */
 struct cp_event {
 	uint64_t t;			/* ns */

@@ -17,9 +17,9 @@ from cprobe_kit import Cprobe, nm
 from whykit import ALL, write_trace
 
 VERBS = ["info", "list", "find", "line", "symbol", "type", "symbolize", "coverage", "events", "tree", "top",
-         "why", "next"]
+         "why", "next", "diff"]
 #: Whose question is about a trace, and whose about nothing else.
-TRACES, NO_KERNEL = {"coverage", "events", "tree", "top", "why", "next"}, {"events"}
+TRACES, NO_KERNEL = {"coverage", "events", "tree", "top", "why", "next", "diff"}, {"events", "diff"}
 VALUES = {"--format": {"text", "json", "gdb"}, "--inlined": {"include", "exclude", "only"}}
 Shell = Union[Bash, Zsh]
 
@@ -52,7 +52,7 @@ def test_help_has_every_option_and_no_other(probe: Cprobe, verb: str) -> None:
     text = probe.run(verb, "--help").stdout
     assert set(re.findall(r"^  (--[a-z-]+)", text, re.M)) == table(probe, verb) >= {"--format", "--help"}
     words = [*([] if verb in NO_KERNEL else ["KERNEL"]), *(["FUNC"] if verb == "why" else []),
-             *(["TRACE"] if verb in TRACES else [])]
+             *(["BASELINE"] if verb == "diff" else []), *(["TRACE"] if verb in TRACES else [])]
     assert text.startswith(f"usage: cprobe {verb} {' '.join(words)}")
     assert f"$ cprobe {verb}" in text.replace("| cprobe", "$ cprobe")
     assert "Exit status:" in text
@@ -74,7 +74,7 @@ def test_man_page_has_every_option_and_no_other(probe: Cprobe, root: Path, verb:
 def test_usage_and_man_page_know_the_same_verbs(probe: Cprobe, root: Path) -> None:
     page = (root / "docs" / "man" / "cprobe.1").read_text()
     assert re.findall(r"^\.Ss (\S+)", page.partition(".Sh VERBS")[2], re.M) == VERBS
-    assert re.findall(r"cprobe (\S+) (?:KERNEL|TRACE)", probe.run().stderr) == VERBS
+    assert re.findall(r"cprobe (\S+) (?:KERNEL|TRACE|BASELINE)", probe.run().stderr) == VERBS
 
 
 def test_man_page_names_every_key(probe: Cprobe, root: Path, guest: Path) -> None:

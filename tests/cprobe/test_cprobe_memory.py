@@ -33,7 +33,8 @@ QUESTIONS = ["info", "info --format json", "list", "list --format json", "list -
              "events TRACE --format json", "events LINES --format json --func [a-l]*", "tree TRACE",
              "tree LINES --depth 2", "tree TRACE --format json", "top TRACE", "top LINES --format json",
              "why kassert_panic TRACE", "why tsc_read LINES --format json", "why do_cpuid TRACE",
-             "why lapic_init TRACE", "why no_such_thing TRACE", "next TRACE", "next LINES --func panic --format json"]
+             "why lapic_init TRACE", "why no_such_thing TRACE", "next TRACE", "next LINES --func panic --format json",
+             "diff TRACE CHANGED", "diff TRACE CHANGED --format json", "diff LINES CHANGED"]
 
 
 class Rationed:
@@ -88,7 +89,8 @@ def traces(rationed: Rationed, kernel: Path, folder: Path) -> dict[str, Path]:
     (folder / "TRACE").write_bytes(data)
     done = rationed.probe.run("events", folder / "TRACE", "--format", "json")
     (folder / "LINES").write_text(done.stdout)
-    return {name: folder / name for name in ("TRACE", "LINES")}
+    (folder / "CHANGED").write_bytes(data.replace(blocks.events(1, rows, 0), blocks.events(1, rows[3:40], 0)))
+    return {name: folder / name for name in ("TRACE", "LINES", "CHANGED")}
 
 
 def asked(question: str, kernel: Path, traced: dict[str, Path] | None = None) -> tuple[list[str | Path], str]:
@@ -100,7 +102,8 @@ def asked(question: str, kernel: Path, traced: dict[str, Path] | None = None) ->
     command, _, stdin = text.partition(" < ")
     words = [word.replace("~", " ") for word in command.split()]
     more = [(traced or {}).get(word, word) for word in words[1:]]
-    return [words[0], *([] if words[0] == "events" else [kernel]), *more], "\n".join(stdin.split()).replace("~", " ")
+    first = [] if words[0] in ("events", "diff") else [kernel]
+    return [words[0], *first, *more], "\n".join(stdin.split()).replace("~", " ")
 
 
 def numbers(total: int, every: bool) -> list[int]:

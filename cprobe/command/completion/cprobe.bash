@@ -28,6 +28,8 @@ _cprobe_value() {
     local list=
     case $1 in
         --format) _cprobe_words "$2" "$3" 'text json gdb' ;;
+        --console) _cprobe_words "$2" "$3" 'exact text none' ;;
+        --kernel | --kernel-baseline) _cprobe_elf_files "$2" ;;
         --inlined) _cprobe_words "$2" "$3" 'include exclude only' ;;
         --insn)
             [[ $2 != *,* ]] || list=${2%,*},
@@ -35,13 +37,13 @@ _cprobe_value() {
                 wbinvd invd vmcall xgetbv xsetbv clts ud2'
             compopt -o nospace 2>/dev/null
             ;;
-        --file | --func | --in-file | --in-func | --message | --from | --to | --gap | --depth | --least | --limit) ;;
+        --file | --func | --in-file | --in-func | --message | --from | --to | --gap | --depth | --least | --limit | --slower) ;;
         *) return 1 ;;
     esac
 }
 
 _cprobe() {
-    local verbs='info list find line symbol type symbolize coverage events tree top why next' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
+    local verbs='info list find line symbol type symbolize coverage events tree top why next diff' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
     local options='' words=0 ended=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -58,6 +60,7 @@ _cprobe() {
         top) options='--from --to --gap --limit' ;;
         why) options='--limit' ;;
         next) options='--func --limit' ;;
+        diff) options='--console --slower --limit --kernel --kernel-baseline' ;;
         info | line | symbol | type) ;;
         help | --help)
             ((COMP_CWORD > 2)) || _cprobe_words "$cur" '' "$verbs"
@@ -87,11 +90,11 @@ _cprobe() {
         _cprobe_value "${cur%%=*}" "${cur#*=}" "${cur%%=*}="
     elif [[ -z $ended && $cur == -* ]]; then
         _cprobe_words "$cur" '' "$options --format --help"
-    elif [[ ${COMP_WORDS[1]} == events ]] && ((words == 0)); then
+    elif [[ ${COMP_WORDS[1]} == @(events|diff) ]] && ((words == 0)); then
         compopt -o default 2>/dev/null
     elif ((words == 0)); then
         _cprobe_elf_files "$cur"
-    elif [[ ${COMP_WORDS[1]} == @(coverage|tree|top|next) ]] && ((words == 1)); then
+    elif [[ ${COMP_WORDS[1]} == @(coverage|tree|top|next|diff) ]] && ((words == 1)); then
         compopt -o default 2>/dev/null
     elif [[ ${COMP_WORDS[1]} == why ]] && ((words == 2)); then
         compopt -o default 2>/dev/null

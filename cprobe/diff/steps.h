@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a boot did, as it is compared with another one: streams of steps, one for each vCPU, one for the console, and
+ * one for what no vCPU did. Of a step two numbers are kept in memory: what it was, the same in both boots, and a hash
+ * of its values. More of the few that are shown is looked up when they are known.
+ *
+ * Steps come from a trace; another source has a function of its own that fills struct cp_steps by cp_steps_add().
+ */
+#ifndef CPROBE_STEPS_H
+#define CPROBE_STEPS_H
+
+#include "diff/names.h"
+#include "trace/trace.h"
+
+#define CP_STREAM_CONSOLE	-2
+#define CP_STREAM_SESSION	-1	/* what no vCPU did, else than on the console */
+
+/* What is taken for the same. */
+struct cp_step_rule {
+	enum cp_console console;
+	bool other_kernel;	/* values that may be addresses in the kernel are not compared */
+	bool no_values;		/* of function entries: those of the two boots are of other things */
+};
+
+/* A step as a source has it. Pointers hold during the call only. */
+struct cp_step {
+	int stream;		/* a vCPU, or CP_STREAM_* */
+	const char *what;	/* a function's name; else kind and what it is about; on the console the line's text */
+	size_t what_length;
+	uint64_t values;	/* a hash, by cp_names_hash(); 0: it has none, and is equal to any */
+	uint64_t t;		/* ns */
+};
+
+struct cp_stream {
+	int number;
+	uint32_t *what;		/* numbers of names; owned, as the others */
+	uint64_t *values;	/* hashes; NULL: no step has any */
+	uint64_t *times;	/* ns; NULL for vCPUs */
+	size_t count, room;
+	bool has_values;	/* blocks: some of its blocks have */
+};
+
+/* More of a step. Strings are the struct's own, for cp_step_details_deinit(); NULL: it has none. */
+struct cp_step_details {
+	size_t stream, at;	/* which: an index of streams, and of its steps; set before it is asked for */
+	bool known;
+	uint64_t t;
+	uint64_t address;	/* of a function's entry; 0: none */
+	char *values;		/* "eax=0x1, ebx=0x2" */
+	char *text;		/* a console's line */
+	char *file;		/* of the source, as the trace has it */
+	unsigned int line;
+};
+
+struct cp_steps {
+	struct cp_names *names;		/* the two boots' */
+	struct cp_step_rule rule;
+	struct cp_stream *streams;	/* sorted by number, when they are all there */
+	size_t stream_count;
+	uint32_t *by_number;		/* 1 + index of a stream, by its number + 2, while they are made; owned */
+	bool cut;			/* the source ended before the boot did */
+	struct cp_trace *trace;		/* where details are looked up; the caller's */
+};
+
+void cp_steps_deinit(struct cp_steps *steps);
+
+/* The stream of that number, which is made if it is new, before they are sorted; NULL: no memory. */
+struct cp_stream *cp_steps_make_stream(struct cp_steps *steps, int number);
+
+struct cp_error *cp_steps_add(struct cp_steps *steps, const struct cp_step *step);
+void cp_steps_sort(struct cp_steps *steps);
+
+/* NULL: there is none of that number. */
+const struct cp_stream *cp_steps_stream(const struct cp_steps *steps, int number);
+
+/* All steps of a trace. `names` must outlive *ret, which is the caller's until cp_steps_deinit(). */
+struct cp_error *cp_steps_of_trace(struct cp_trace *trace, const struct cp_step_rule *rule, struct cp_names *names,
+	struct cp_steps *ret);
+
+/* Are its events in order only when they are walked by time: lines, or blocks into which a session has told more? */
+bool cp_steps_are_told(const struct cp_trace *trace);
+
+/* Fill the details of some steps; `wanted` may be put into another order. */
+struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_details *wanted, size_t count);
+void cp_step_details_deinit(struct cp_step_details *details, size_t count);
+
+/* -- One event of a trace (event.c) -- */
+
+/* A text that grows; zeroed it is empty. `failed`: there was no memory, and it is not whole. */
+struct cp_text {
+	char *bytes;		/* owned; ends with a 0, unless it is NULL */
+	size_t length, room;
+	bool failed;
+};
+
+void cp_text_clear(struct cp_text *text);	/* it keeps its memory */
+void cp_text_add(struct cp_text *text, const char *bytes, size_t length);
+void cp_text_printf(struct cp_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cp_text_deinit(struct cp_text *text);
+
+/* An event as a step, in words. Zeroed it is for use again and again; cp_text_deinit() ends both texts. */
+struct cp_step_texts {
+	int stream;
+	bool is_step;		/* false: it is not compared */
+	struct cp_text what, values;
+	uint64_t hash;		/* of the values; 0: it has none */
+};
+
+struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule,
+	const struct cp_trace *trace, struct cp_step_texts *ret);
+
+/* The hash of values of an entry in blocks, without its texts. */
+uint64_t cp_step_hash_values(const uint64_t *values, size_t count, const struct cp_step_rule *rule, int without);
+
+/* Which of the header's "args" is the return address, whose place is another one in another kernel; -1: none. */
+int cp_step_return_value(const struct cp_trace *trace);
+
+#endif
