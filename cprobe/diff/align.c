@@ -271,7 +271,8 @@ struct cp_error *cp_align(const uint32_t *a, size_t a_count, const uint32_t *b, 
 
 	if (rare_first)
 		al.rare_looks = MOST_RARE_LOOKS * (a_count + b_count) + FREE_LOOKS;
-	trim(&al, &all);
+	if (a_count && b_count)		/* none may be NULL */
+		trim(&al, &all);
 	if (all.a == all.a_end || all.b == all.b_end) {
 		error = add_hunk(&al, all.a, all.a_end - all.a, all.b, all.b_end - all.b);
 	} else {

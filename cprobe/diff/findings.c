@@ -239,6 +239,9 @@ static struct cp_error *compare_equal(struct finding *f, const struct pair *pair
 		const struct cp_hunk *h = i < pair->hunks.count ? &pair->hunks.items[i] : NULL;
 		uint32_t end = h ? h->a : (uint32_t)pair->a->count;
 
+		/* Behind the last hunk there may be what the other one, which was cut, does not reach. */
+		if (end - a > pair->b->count - b)
+			end = a + (uint32_t)(pair->b->count - b);
 		if (!has_times && end > a && !memcmp(pair->a->values + a, pair->b->values + b, (end - a) * sizeof(*pair->a->values)))
 			b += end - a, a = end;
 		for (; a < end && !error; a++, b++)

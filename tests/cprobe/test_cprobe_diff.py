@@ -322,6 +322,15 @@ def test_a_trace_that_was_cut_is_compared_as_far_as_it_goes(compare: Compare) ->
     assert whole.changes == {} and whole.of("cut")[0]["in"] == "baseline"
 
 
+@pytest.mark.parametrize("keep", [64, 65, 96, 128])
+def test_a_cut_in_many_lines(compare: Compare, keep: int) -> None:
+    """What the cut trace has not is not read either."""
+    lines = [f"line {number}" for number in range(300)]
+    for cut in (compare(boot(lines=lines), boot(lines=lines[:keep], end=False)),
+                compare(boot(lines=lines[:keep], end=False), boot(lines=lines))):
+        assert cut.status == 1 and cut.changes == {} and cut.of("cut")[0]["unreached"] == 300 - keep
+
+
 def test_limit_bounds_the_examples(compare: Compare) -> None:
     new = [name for number in range(30) for name in (f"new{number}", CALLS[3])]
     many = edited((3, 4, new))
