@@ -449,6 +449,7 @@ def straight_line(lines: list[tuple[int, str]], targets: set[int], register: str
     return None
 
 
+@pytest.mark.long
 def test_known_where_objdump_shows_it(probe: Cprobe, debian_vmlinux: Path) -> None:
     """What is said differs from what the text before says nowhere; and the set of instructions is that without."""
     plain = probe.records("find", debian_vmlinux, "--insn", FIVE)

@@ -18,7 +18,7 @@ from cprobe_kit import Build, Cprobe, nm
 from cprobe_kernels import SOURCES
 
 #: Of a question with more allocations than twice this, so many are failed one by one and then as many, spread out.
-FIRST = 60
+FIRST = 30
 LIMIT = "out of memory"
 #: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of
 #: the kernel's, TRACE and LINES for a trace of it in either form, ~ for a blank.
@@ -122,7 +122,7 @@ def wrong(done: subprocess.CompletedProcess[str], good: subprocess.CompletedProc
     return "" if done.stdout == good.stdout else "another answer, and no complaint"
 
 
-@pytest.fixture(params=["small", "compressed", "guest"])
+@pytest.fixture(params=["small", pytest.param("compressed", marks=pytest.mark.long), "guest"])
 def kernel(build_elf: Build, guest: Path, request: pytest.FixtureRequest) -> Path:
     """A small kernel, with compressed DWARF too, and the reference guest with its DWARF in another file."""
     if request.param == "guest":
@@ -141,7 +141,7 @@ def alone_answer(rationed: Rationed, kernel: Path, words: list[str | Path],
     return done.returncode, done.stdout.replace(str(copy), str(kernel))
 
 
-@pytest.mark.parametrize("variant", ["once", "from then on"])
+@pytest.mark.parametrize("variant", ["once", pytest.param("from then on", marks=pytest.mark.long)])
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_allocation_may_fail(rationed: Rationed, kernel: Path, request: pytest.FixtureRequest, question: str,
                                    variant: str, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_the_kernel_goes_on_as_ever(detoured: tuple[Done, Trace]) -> None:
 # Where there is none.
 
 
+@pytest.mark.long
 def test_not_where_the_scenario_leaves_the_code(lab: Lab, debian: Path, places: Places) -> None:
     done = lab.run(lab.stock("kvmclock"), "--kernel", debian / "vmlinux", "--append", DEBIAN_APPEND, "--until", NO_ROOT,
                    "--set", "detour=no").expect(0)
@@ -93,6 +94,7 @@ def test_not_where_the_scenario_leaves_the_code(lab: Lab, debian: Path, places: 
     assert {int(event["address"], 16) for event in lab.trace("kvmclock").of_kind("cpuid")} == {places.site}
 
 
+@pytest.mark.long
 def test_not_for_leaves_without_number(lab: Lab, debian: Path) -> None:
     """Each leaf above a limit shows the highest basic one."""
     done, trace = boot(lab, debian, 'scenario.cpuid("0x15: eax = 2, ebx = 216, ecx = 24000000, edx = 0")', CLOCK[1])
@@ -100,6 +102,7 @@ def test_not_for_leaves_without_number(lab: Lab, debian: Path) -> None:
     assert f"{REFUSED} what is changed shows in leaves without number" in done.out
 
 
+@pytest.mark.long
 def test_not_where_a_rule_watches_it(lab: Lab, debian: Path) -> None:
     done, trace = boot(lab, debian, *CLOCK,
                        'scenario.at(Insn("cpuid", in_func="native_cpuid"), limit=700).watch_cpuid()')
@@ -107,6 +110,7 @@ def test_not_where_a_rule_watches_it(lab: Lab, debian: Path) -> None:
     assert "0x40000100" in {event["leaf"] for event in trace.of_kind("cpuid")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", ["hop", "cave"])
 def test_not_where_memory_has_other_bytes(lab: Lab, debian: Path, places: Places, room: str) -> None:
     """As if the kernel had patched its padding."""
@@ -118,6 +122,7 @@ def test_not_where_memory_has_other_bytes(lab: Lab, debian: Path, places: Places
     assert not written(trace) and "Hypervisor detected: KVM" in str(trace.of_kind("console"))
 
 
+@pytest.mark.long
 def test_other_padding_is_taken_where_the_first_is_not_free(lab: Lab, debian: Path, places: Places) -> None:
     start = places.cave - 0xffffffff80000000
     _, trace = boot(lab, debian, *CLOCK, 'scenario.at(Functions("xen_prepare_pvh")).set_memory('
@@ -149,6 +154,7 @@ def test_detaching_puts_the_instruction_back(at_registration: Gdb, places: Place
     assert bytes_at(at_registration, places.site) == "0fa2"
 
 
+@pytest.mark.long
 def test_a_vcpu_in_a_detour_is_brought_back(at_registration: Gdb, places: Places) -> None:
     at_registration.type(f"set $rip = {places.cave + 2:#x}")
     at_registration.type("set $rdx = 0x1234")
@@ -166,6 +172,7 @@ def test_what_is_added_finds_the_instruction(at_registration: Gdb, places: Place
     assert MADE in said and f'passed: the console shows "{NO_ROOT}"' in said, said
 
 
+@pytest.mark.long
 def test_a_second_session_finds_its_own_padding(at_registration: Gdb, lab: Lab, places: Places) -> None:
     """What was left there is what it would write."""
     at_registration.type("bootsonde detach")
@@ -177,6 +184,7 @@ def test_a_second_session_finds_its_own_padding(at_registration: Gdb, lab: Lab, 
     assert cave["before"] == cave["after"] and hop["before"] == hop["after"] and site["before"] == "0fa2"
 
 
+@pytest.mark.long
 def test_not_where_a_person_has_a_breakpoint(lab: Lab, debian: Path, places: Places) -> None:
     scenario = lab.scenario("told", *CLOCK, 'scenario.at(Functions("xen_prepare_pvh"))')
     with launcher(lab, "--append", DEBIAN_APPEND, kernel=debian / "vmlinux"), gdb(lab) as debugger:

@@ -288,6 +288,7 @@ def test_traces_under_icount_are_the_same_bytes(either: Plugin, smp: str) -> Non
     assert {hit["vcpu"] for hit in trace.of_kind("hit")} == set(range(int(smp)))
 
 
+@pytest.mark.long
 def test_virtual_times_are_the_guests(either: Plugin) -> None:
     """Linux stamps its lines by the TSC, which under icount counts one each virtual ns."""
     kernel = fetched("debian-kernel") / "vmlinux"
