@@ -15,7 +15,7 @@ import pytest
 
 from bootsonde.host.baselines import SUFFIX
 from bootsonde.host.options import check_timeout
-from bootsonde.host.replaying import Choice, Replay, Replaying, State, Unfinished, choose, replays_of
+from bootsonde.host.replaying import Choice, Replay, Replaying, Result, State, choose, replays_of
 from bootsonde.model.baseline import FILES, OPTIONS
 from bootsonde.model.errors import UserError
 
@@ -102,24 +102,18 @@ class BaselineItem(pytest.Item):
         """Boot. What is wrong here is an error, not a failure."""
         self._replaying.__enter__()
         self.addfinalizer(lambda: self._replaying.__exit__(None))
-        try:
-            self._replaying.boot()
-        except Unfinished as end:
-            self._fail(end.state, str(end))
+        self._tell(self._replaying.boot())
 
     def runtest(self) -> None:
         """Compare."""
-        try:
-            difference = self._replaying.difference()
-        except Unfinished as end:
-            self._fail(end.state, str(end))
-        if difference is not None:
-            self._fail(State.DIVERGED, difference)
-        self.user_properties.append((PROPERTY, State.EQUAL.value))
+        self._tell(self._replaying.compare())
 
-    def _fail(self, state: State, text: str) -> None:
-        self.user_properties.append((PROPERTY, state.value))
-        pytest.fail(text, pytrace=False)
+    def _tell(self, result: Optional[Result]) -> None:
+        if result is None:
+            return
+        self.user_properties.append((PROPERTY, result.state.value))
+        if result.state is not State.EQUAL:
+            pytest.fail(result.text, pytrace=False)
 
     def reportinfo(self) -> Tuple[Union[Path, str], Optional[int], str]:
         """Where the test is, for pytest's reports."""

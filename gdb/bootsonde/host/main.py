@@ -190,4 +190,5 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return Outcome.INTERRUPTED.exit_code
     except SystemExit as end:  # argparse's own, 0 after --help and 2 for what it refuses; _terminated's
-        return int(end.code or 0)
+        code = int(end.code or 0)
+        return replay.SKIP if code == Outcome.USAGE.exit_code and "--bisect" in words else code

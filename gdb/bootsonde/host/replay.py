@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
@@ -48,8 +49,8 @@ def add_parser(verbs: Verbs) -> None:
     what = verb.add_mutually_exclusive_group()
     what.add_argument("--accept", action="store_true", help="record the baselines anew, as the boot is now, and show "
                                                             "what changes; [boot] and comments stay")
-    what.add_argument("--bisect", action="store_true", help="for git bisect run: one baseline, its exit codes, "
-                                                          "one line")
+    what.add_argument("--bisect", action="store_true", help="for git bisect run: one baseline, its exit codes, one "
+                                                            "line")
     verb.add_argument("--runs", metavar="N", type=int, default=RUNS, help="with --accept: boots to compare (default: "
                                                                           f"{RUNS})")
     verb.add_argument("--large", action="store_true", help="with --accept: write it even if it is larger than 1 MB")
@@ -160,7 +161,7 @@ def _files(words: List[str]) -> List[str]:
 
 
 def _bisect(path: str, choice: Choice) -> int:
-    result = carry_out(replays_of(path, choice)[0])
+    result = carry_out(replays_of(path, replace(choice, keep=""))[0])
     first = next((line for line in result.text.splitlines() if line.strip()), "")
     word = {State.EQUAL: "good", State.DIVERGED: "bad"}.get(result.state, f"cannot be tested: {result.state.value}")
     print(f"bootsonde: {word}{': ' if first else ''}{first}", flush=True)
@@ -173,6 +174,7 @@ class _Front:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._ended: Dict[str, pytest.TestReport] = {}
+        self._seconds: Dict[str, float] = {}
         self.is_interrupted = False
         self.signal = signal.SIGINT.value
         self.errors: List[str] = []
@@ -180,10 +182,9 @@ class _Front:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Of a test's reports, the first that failed, or the last, tells."""
         known = self._ended.get(report.nodeid)
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         if known is None or not known.failed:
-            seconds = report.duration + (known.duration if known is not None else 0)
             self._ended[report.nodeid] = report
-            report.duration = seconds
         if report.when == "teardown":
             self._tell(self._ended.pop(report.nodeid))
 
@@ -191,7 +192,7 @@ class _Front:
         states = [value for name, value in report.user_properties if name == "bootsonde"]
         state = State(states[-1]) if states else State.USAGE
         name = report.nodeid.split("::", 1)[-1]
-        self._report.add(name, Result(state, report.longreprtext), report.duration)
+        self._report.add(name, Result(state, str(report.longrepr or "")), self._seconds.pop(report.nodeid))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """What cannot be collected."""

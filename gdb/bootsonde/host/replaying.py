@@ -37,12 +37,12 @@ class State(str, Enum):
         return list(State).index(self)
 
 
-class Unfinished(Exception):
-    """A replay that tells nothing about the boot, and why."""
+@dataclass
+class Result:
+    """What became of a replay, and the text that says how it differs, or why it was not."""
 
-    def __init__(self, state: State, text: str) -> None:
-        super().__init__(text)
-        self.state = state
+    state: State
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Choice:
     """What holds for all replays of one command. rows: of a matrix; none: each baseline boots once.
 
     options: the launcher's, in place of those of the baselines; files by absolute paths. timeout_s: in place of theirs.
-    keep: a folder for the traces of boots that diverge; None: a temporary one for each.
+    keep: a folder for the traces of boots that diverge; None: a temporary one for each; empty: they are not kept.
     """
 
     kernel: Kernel
@@ -128,8 +128,8 @@ class Replaying:
         if not self._is_kept:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def boot(self) -> None:
-        """Raises Unfinished if that does not come to an end by itself, or cannot be."""
+    def boot(self) -> Optional[Result]:
+        """A result only where there is nothing to compare: the boot does not come to an end by itself, or cannot be."""
         asked = self._asked
         try:
             baseline = self._baseline = load(asked.path)
@@ -138,23 +138,20 @@ class Replaying:
             self._came = boot_once(boot, asked.kernel, base, self._folder,
                                    asked.timeout_s or baseline.boot.timeout_s or TIMEOUT_S)
         except UserError as error:
-            raise Unfinished(State.USAGE, str(error)) from None
-        verdict = self._came.verdict
-        if verdict.outcome in (Outcome.LOST, Outcome.TIMEOUT):
-            state = State.LOST if verdict.outcome is Outcome.LOST else State.TIMEOUT
-            raise Unfinished(state, "\n".join(self._unfinished(self._came)))
+            return Result(State.USAGE, str(error))
+        state = {Outcome.LOST: State.LOST, Outcome.TIMEOUT: State.TIMEOUT}.get(self._came.verdict.outcome)
+        return Result(state, "\n".join(self._unfinished(self._came))) if state is not None else None
 
-    def difference(self) -> Optional[str]:
-        """After boot(): where it went another way than the baseline, for people; None: nowhere.
-
-        Raises Unfinished if they cannot be compared.
-        """
+    def compare(self) -> Result:
+        """After boot(): where it went another way than the baseline."""
         assert self._came is not None
         try:
             text = self._diff(self._came.trace)
         except UserError as error:
-            raise Unfinished(State.USAGE, str(error)) from None
-        return None if text is None else "\n".join([text, *self._notes(), *self._kept(), *self._next()])
+            return Result(State.USAGE, str(error))
+        if text is None:
+            return Result(State.EQUAL)
+        return Result(State.DIVERGED, "\n".join([text, *self._notes(), *self._kept(), *self._next()]))
 
     def _diff(self, trace: str) -> Optional[str]:
         path = self._asked.path
@@ -203,6 +200,8 @@ class Replaying:
         assert self._came is not None
         found = [(name, path) for name, path in (("trace", self._came.trace), ("console", self._came.console))
                  if os.path.exists(path)]
+        if self._asked.keep == "":
+            return []
         if self._asked.keep is None:
             self._is_kept = True
             return [f"{name} in {path}" for name, path in found]
@@ -223,20 +222,7 @@ class Replaying:
         return [f"if this is meant: bootsonde replay --accept {shlex.quote(self._asked.path)}"]
 
 
-@dataclass
-class Result:
-    """What became of a replay, and the text that says how it differs, or why it was not."""
-
-    state: State
-    text: str = ""
-
-
 def carry_out(asked: Replay) -> Result:
     """One replay from beginning to end."""
     with Replaying(asked) as replaying:
-        try:
-            replaying.boot()
-            difference = replaying.difference()
-        except Unfinished as end:
-            return Result(end.state, str(end))
-    return Result(State.EQUAL) if difference is None else Result(State.DIVERGED, difference)
+        return replaying.boot() or replaying.compare()

@@ -125,7 +125,7 @@ class _Recording:
         """What the trace's header says of kernel and QEMU. Names of one run only are left out: boots alike have one
         header."""
         request = self._request
-        names = {guest.folder: "{run}", guest.name: "{name}", request.output: "{trace}"}
+        names = {guest.folder: "{run}", guest.name: "{name}", request.output: "{trace}", guest.console: "{console}"}
         arguments = guest.arguments()
         for name, stands_for in names.items():
             arguments = [word.replace(name, stands_for) for word in arguments]
