@@ -9,8 +9,9 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
+from bootsonde.host import record, replay
 from bootsonde.host.options import (add_boot_options, boot_request, check_output, check_timeout, check_until,
-                                    conf_of_folder, is_kvm, keep_older, pairs)
+                                    conf_of_folder, globs_of, is_kvm, keep_older, pairs)
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import run
 from bootsonde.host.trace import trace
@@ -88,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     _run_parser(verbs)
     _trace_parser(verbs)
+    record.add_parser(verbs)
+    replay.add_parser(verbs)
     return parser
 
 
@@ -114,11 +117,9 @@ def _run(words: argparse.Namespace, qemu_args: List[str]) -> int:
 
 def _trace(words: argparse.Namespace, qemu_args: List[str]) -> int:
     conf = conf_of_folder()
-    functions = [glob for word in words.functions for glob in word.split(",")]
+    functions = globs_of(words.functions)
     if words.all and (functions or words.file):
         raise UserError("--all records every function: leave it out, or --functions and --file")
-    if not all(functions):
-        raise UserError("--functions wants names with commas between them")
     if "" in words.file or words.stop_at == "" or words.output == "":
         raise UserError("--file, --stop-at and -o want a value: an empty one means nothing")
     if words.mem and not words.args:
@@ -189,4 +190,5 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return Outcome.INTERRUPTED.exit_code
     except SystemExit as end:  # argparse's own, 0 after --help and 2 for what it refuses; _terminated's
-        return int(end.code or 0)
+        code = int(end.code or 0)
+        return replay.SKIP if code == Outcome.USAGE.exit_code and "--bisect" in words else code

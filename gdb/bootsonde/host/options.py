@@ -14,12 +14,14 @@ from bootsonde.model.errors import UserError
 #: The launcher's options that are passed on; those with a value, and those without.
 _LAUNCHER = ("append", "memory", "smp", "cpu", "machine", "accel", "net", "icount", "rr", "initrd")
 _LAUNCHER_FLAGS = ("write",)
+#: Options that name a file.
+_FILES = ("kernel", "symbols", "disk", "initrd")
 #: What --deterministic means where --icount does not say it; the launcher fixes seed and clock with it.
-_ICOUNT = "shift=3,sleep=off"
+ICOUNT = "shift=3,sleep=off"
 
 
-def add_boot_options(parser: argparse.ArgumentParser) -> None:
-    """The guest's options."""
+def add_boot_options(parser: argparse.ArgumentParser, console: bool = True) -> None:
+    """The guest's options. console: also where its log is; some verbs mean something else by --console."""
     group = parser.add_argument_group("the guest (launch/microvm_debug.sh --help says more)")
     group.add_argument("--kernel", metavar="K", help="what to boot; else $BOOTSONDE_KERNEL, else ./bootsonde.conf, "
                                                      "else the reference guest")
@@ -28,7 +30,9 @@ def add_boot_options(parser: argparse.ArgumentParser) -> None:
     for name in _LAUNCHER:
         group.add_argument(f"--{name}", metavar=name.upper())
     group.add_argument("--plugin", metavar="FILE,ARGS", action="append", default=[], help="a TCG plugin; repeatable")
-    group.add_argument("--console", metavar="FILE", help="where the console is logged; with --attach: where it is")
+    if console:
+        group.add_argument("--console", metavar="FILE", dest="console_log",
+                           help="where the console is logged; with --attach: where it is")
     for name in _LAUNCHER_FLAGS:
         group.add_argument(f"--{name}", action="store_true")
 
@@ -39,6 +43,14 @@ def pairs(option: str, words: Sequence[str]) -> Dict[str, str]:
     if len(found) != len(words):
         raise UserError(f"{option} takes {'FROM=TO' if option == '--source' else 'NAME=VALUE'}, each once")
     return found
+
+
+def globs_of(words: Sequence[str]) -> List[str]:
+    """--functions' names. Raises UserError."""
+    globs = [glob for word in words for glob in word.split(",")]
+    if not all(globs):
+        raise UserError("--functions wants names with commas between them")
+    return globs
 
 
 def keep_older(path: str) -> str:
@@ -57,8 +69,9 @@ def boot_request(words: argparse.Namespace, qemu_args: List[str], conf: Mapping[
 
     conf: ./bootsonde.conf. attached: the kernel of a guest that runs already. Raises UserError.
     """
-    for name in ("kernel", "symbols", "disk", "initrd", "console"):
-        if getattr(words, name) == "":  # As an unset variable of a script has it.
+    log = getattr(words, "console_log", None)
+    for name, value in [("console", log), *((name, getattr(words, name)) for name in _FILES)]:
+        if value == "":  # As an unset variable of a script has it.
             raise UserError(f"--{name} is empty: name a file, or leave it out")
     kernel = words.kernel or attached
     if kernel is None:
@@ -66,19 +79,25 @@ def boot_request(words: argparse.Namespace, qemu_args: List[str], conf: Mapping[
         print(f"bootsonde: kernel {kernel} ({origin})", flush=True)
     if not os.path.isfile(kernel):
         raise UserError(f"{kernel}: no such kernel")
-    options: List[str] = []
-    if getattr(words, "deterministic", False) and words.icount is None:
-        options += ["--icount", _ICOUNT]
-    for name in _LAUNCHER:
-        value = getattr(words, name)
-        value = conf.get(name) if value is None else value
-        if value is not None:
-            options += [f"--{name}", value]
+    options = [word for name, value in launcher_options(words, conf).items() for word in (f"--{name}", value)]
     options += [word for plugin in words.plugin for word in ("--plugin", plugin)]
     options += [f"--{name}" for name in _LAUNCHER_FLAGS if getattr(words, name)]
     return BootRequest(os.path.abspath(kernel), os.path.abspath(words.symbols or conf.get("symbols") or kernel),
                        words.disk or conf.get("disk"), options, qemu_args,
-                       os.path.abspath(words.console) if words.console else None)
+                       os.path.abspath(log) if log else None)
+
+
+def launcher_options(words: argparse.Namespace, conf: Mapping[str, str]) -> Dict[str, str]:
+    """The launcher's options with a value, by name, as they are given on the command line or in ./bootsonde.conf."""
+    options = {}
+    if getattr(words, "deterministic", False) and words.icount is None:
+        options["icount"] = ICOUNT
+    for name in _LAUNCHER:
+        value = getattr(words, name)
+        value = conf.get(name) if value is None else value
+        if value is not None:
+            options[name] = value
+    return options
 
 
 def is_kvm(words: argparse.Namespace, conf: Mapping[str, str]) -> bool:

@@ -31,6 +31,7 @@ class RunRequest:
     """One run of a scenario under GDB.
 
     attach: the stub of a guest that somebody else has started; it is left running. timeout_s: for the whole run.
+    said: a file for what the session tells of hits; None: standard output.
     """
 
     boot: BootRequest
@@ -44,6 +45,7 @@ class RunRequest:
     echo_console: bool = False
     prompt: bool = False
     symbols_at_prompt: bool = True
+    said: Optional[str] = None
 
 
 @dataclass

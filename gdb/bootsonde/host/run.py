@@ -105,7 +105,7 @@ def session(request: RunRequest, guest: Optional[Guest], folder: str, other: Opt
         icount=other.icount if other else "-icount" in header["qemu"].get("arguments", ()))
     config_path = os.path.join(folder, "session.json")
     gdb_log = os.path.join(folder, "gdb.log")
-    config.output = os.dup(1)
+    config.output = os.open(request.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if request.said else os.dup(1)
     config.save(config_path)
     # GDB gets the terminal's Ctrl-C too, and ends the run. Not SIG_IGN, which GDB and cprobe would inherit.
     before = signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -131,6 +131,17 @@ def _run(request: RunRequest, guest: Optional[Guest], folder: str, other: Option
     if not (request.prompt and ended.verdict.reason == GDB_WAS_QUIT):
         report(ended.verdict, ended.console, request.trace, ended.logs)
     return ended.verdict.outcome.exit_code
+
+
+def ran(request: RunRequest) -> Ended:
+    """Start a guest, run the scenario on it, and print nothing. Raises UserError before anything was started."""
+    if not os.path.isfile(request.scenario):
+        raise UserError(f"{request.scenario}: no such scenario")
+    try:
+        with Guest(request.boot) as guest:
+            return session(request, guest, guest.folder, None)
+    except LaunchError as error:
+        return Ended(Verdict(error.outcome, f"the guest did not start: {error}"), request.boot.console, {})
 
 
 def run(request: RunRequest) -> int:

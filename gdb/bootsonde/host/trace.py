@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shlex
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, TextIO, Tuple
 
 from bootsonde import places
 from bootsonde.host.guest import Guest, LaunchError
@@ -20,7 +21,7 @@ from bootsonde.host.identity import build_id, kernel_identity
 from bootsonde.host.progress import Progress
 from bootsonde.host.report import file_text, report
 from bootsonde.host.request import RunRequest, TraceRequest
-from bootsonde.host.run import session
+from bootsonde.host.run import Ended, session
 from bootsonde.host.vcpus import vcpu_places
 from bootsonde.model.blockwriter import put_in, shifted
 from bootsonde.model.ending import Ending
@@ -124,7 +125,7 @@ class _Recording:
         """What the trace's header says of kernel and QEMU. Names of one run only are left out: boots alike have one
         header."""
         request = self._request
-        names = {guest.folder: "{run}", guest.name: "{name}", request.output: "{trace}"}
+        names = {guest.folder: "{run}", guest.name: "{name}", request.output: "{trace}", guest.console: "{console}"}
         arguments = guest.arguments()
         for name, stands_for in names.items():
             arguments = [word.replace(name, stands_for) for word in arguments]
@@ -201,26 +202,33 @@ def _check_symbols(probe: Probe, kernel: str) -> None:
                         "the ELF of the kernel that boots")
 
 
-def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: Probe) -> Verdict:
+def _record(request: TraceRequest, guest: Guest, recording: _Recording, probe: Probe,
+            said: TextIO) -> Tuple[Verdict, Status]:
+    """Let the guest run to its end. said: takes how it goes."""
     ending = Ending(guest.console, request.until, time.monotonic() + request.timeout_s,
                     "--timeout S gives it longer; cprobe tree shows the last calls")
     assert guest.qmp is not None
-    with Progress(sys.stderr) as progress:
+    with Progress(said) as progress:
         guest.qmp.execute("cont")
         verdict = _watch(request, guest, recording, ending, progress)
     if verdict.outcome is Outcome.TIMEOUT:
         verdict.vcpus = vcpu_places(guest.qmp, probe)
     guest.end()
-    return _told(request, guest, recording, verdict, {"qemu": guest.log_text()})
+    return _whole(guest, recording, verdict)
 
 
-def _told(request: TraceRequest, guest: Guest, recording: _Recording, verdict: Verdict,
-          logs: Dict[str, str]) -> Verdict:
-    """Say how it ended. A trace that is not whole is not passed off as one, whatever the guest did."""
+def _whole(guest: Guest, recording: _Recording, verdict: Verdict) -> Tuple[Verdict, Status]:
+    """A trace that is not whole is not passed off as one, whatever the guest did."""
     status = recording.status(guest)
     if status.state == "failed":
         verdict = Verdict(Outcome.LOST, status.reason,
                           "what is there can be read; free some space, or name another place with -o")
+    return verdict, status
+
+
+def _told(request: TraceRequest, guest: Guest, recording: _Recording, verdict: Verdict, status: Status,
+          logs: Dict[str, str]) -> Verdict:
+    """Say how it ended."""
     report(verdict, guest.console, request.output, logs)
     if verdict.outcome is Outcome.USAGE:  # The scenario's, before the guest moved: there is nothing to tell of.
         return verdict
@@ -240,7 +248,7 @@ def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording)
     guest.end()
     with contextlib.suppress(FileNotFoundError):  # A session that never began left none.
         _put_together(request.output, path)
-    return _told(request, guest, recording, ended.verdict, ended.logs)
+    return _told(request, guest, recording, *_whole(guest, recording, ended.verdict), ended.logs)
 
 
 def _put_together(output: str, path: str) -> None:
@@ -287,22 +295,35 @@ def _explain(error: LaunchError) -> Verdict:
     return Verdict(error.outcome, f"the guest did not start: {text}")
 
 
+def _prepared(request: TraceRequest) -> Tuple[Probe, _Recording]:
+    probe = Probe(places.cprobe(), request.boot.symbols)
+    _check_symbols(probe, request.boot.kernel)
+    return probe, _Recording(request, probe)
+
+
+def recorded(request: TraceRequest) -> Ended:
+    """Boot and record, and print nothing. request.scenario is None. Raises UserError before anything was started."""
+    assert request.scenario is None
+    probe, recording = _prepared(request)
+    try:
+        with Guest(request.boot, recording.options, recording.write_header, _END_S) as guest, io.StringIO() as unsaid:
+            verdict, _ = _record(request, guest, recording, probe, unsaid)
+            return Ended(verdict, guest.console, {"qemu": guest.log_text()})
+    except LaunchError as error:
+        return Ended(_explain(error), request.boot.console, {})
+
+
 def trace(request: TraceRequest) -> int:
     """Carry a request out; the exit code. Raises UserError before anything was started."""
     if request.scenario is not None and not os.path.isfile(request.scenario):
         raise UserError(f"{request.scenario}: no such scenario")
-    probe = Probe(places.cprobe(), request.boot.symbols)
-    _check_symbols(probe, request.boot.kernel)
-    recording = _Recording(request, probe)
-
-    def options(guest: Guest) -> List[str]:
-        return recording.options(guest)
-
+    probe, recording = _prepared(request)
     try:
-        with Guest(request.boot, options, recording.write_header, _END_S) as guest:
+        with Guest(request.boot, recording.options, recording.write_header, _END_S) as guest:
             if request.scenario is not None:
                 return _record_scenario(request, guest, recording).outcome.exit_code
-            return _record(request, guest, recording, probe).outcome.exit_code
+            verdict, status = _record(request, guest, recording, probe, sys.stderr)
+            return _told(request, guest, recording, verdict, status, {"qemu": guest.log_text()}).outcome.exit_code
     except LaunchError as error:
         verdict = _explain(error)
         print(f"bootsonde: {verdict.reason}", file=sys.stderr)
