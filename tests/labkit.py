@@ -96,11 +96,11 @@ class Lab:
     def words(self, verb: str, *words: str | Path) -> list[str]:
         return [str(self.root / "launch" / "bootsonde"), verb, *map(str, words)]
 
-    def command(self, command: list[str], **environment: str) -> Done:
-        """Any command to its end."""
+    def command(self, command: list[str], deadline: float = DEADLINE, **environment: str) -> Done:
+        """Any command to its end; `deadline`: s."""
         began = time.monotonic()
         done = subprocess.run(command, cwd=self.cwd, env={**self.environment, **environment}, text=True,
-                              errors="replace", capture_output=True, stdin=subprocess.DEVNULL, timeout=DEADLINE,
+                              errors="replace", capture_output=True, stdin=subprocess.DEVNULL, timeout=deadline,
                               check=False)
         return Done(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 

@@ -189,7 +189,10 @@ static void choose(struct cp_diff *diff)
 	for (size_t i = 0; i < diff->findings.divergence_count; i++) {
 		const struct cp_place *place = &diff->findings.divergences[i];
 
-		if (!diff->divergence || begin_of(diff, place) < begin_of(diff, diff->divergence))
+		uint64_t begins = begin_of(diff, place), first = diff->divergence ? begin_of(diff, diff->divergence) : 0;
+
+		/* What a vCPU did tells more than that the console says nothing any more. */
+		if (!diff->divergence || begins < first || (begins == first && diff->divergence->stream < 0 && place->stream >= 0))
 			diff->divergence = place;
 	}
 }

@@ -236,7 +236,7 @@ static void print_slower(FILE *out, const struct cp_diff *diff)
 			fprintf(out, ": %.6f s -> %.6f s\n", (double)s->was / 1e9, (double)s->is / 1e9);
 		else
 			fprintf(out, ": less than %.6f s -> %.6f s\n",
-				(double)diff->sides[0].baseline->durations.whole / CP_DURATIONS_LEAST / 1e9, (double)s->is / 1e9);
+				(double)cp_durations_least(&diff->sides[0].baseline->durations) / 1e9, (double)s->is / 1e9);
 	}
 	if (shown < diff->slower_count)
 		fprintf(out, "  %zu more: give --limit 0 for all\n", diff->slower_count - shown);

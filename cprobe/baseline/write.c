@@ -221,7 +221,7 @@ static struct cp_error *print_durations(FILE *out, const struct cp_durations *du
 	for (size_t i = 0; i < durations->count; i++) {
 		const struct cp_duration *d = &durations->items[i];
 
-		if (d->ns < durations->whole / CP_DURATIONS_LEAST)
+		if (d->ns < cp_durations_least(durations))
 			continue;
 		cp_text_clear(&name);
 		cp_baseline_escape(&name, d->name, strlen(d->name), true);

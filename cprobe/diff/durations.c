@@ -6,7 +6,9 @@
 #include "diff/machine.h"
 #include "trace/inside.h"
 
-#define NONE UINT32_MAX
+#define NONE		UINT32_MAX
+#define PARTS		100	/* of a boot; less than one of them is not told */
+#define LEAST_NS	100000
 
 /* What a vCPU entered last. */
 struct entered {
@@ -142,11 +144,21 @@ static int by_loss(const void *a, const void *b)
 	return !x->name || !y->name ? (x->name != NULL) - (y->name != NULL) : strcmp(x->name, y->name);
 }
 
+uint64_t cp_durations_least(const struct cp_durations *durations)
+{
+	return durations->whole / PARTS > LEAST_NS ? durations->whole / PARTS : LEAST_NS;
+}
+
+/* In doubles: a product could overflow. */
+static bool is_slower(uint64_t was, uint64_t is, uint64_t percent, uint64_t least)
+{
+	return is > was && is - was >= least && (double)is > (double)was * (1 + (double)percent / 100);
+}
+
 struct cp_error *cp_durations_compare(const struct cp_durations *expected, const struct cp_durations *now, uint64_t percent,
 	struct cp_slower **ret, size_t *count)
 {
-	/* In doubles: a product could overflow. */
-	double factor = 1 + (double)percent / 100, least = (double)expected->whole / CP_DURATIONS_LEAST;
+	uint64_t least = cp_durations_least(expected);
 	struct cp_slower *found = calloc(now->count + 2, sizeof(*found));
 
 	*count = 0;
@@ -155,13 +167,12 @@ struct cp_error *cp_durations_compare(const struct cp_durations *expected, const
 		return &cp_error_no_memory;
 	if (!expected->whole || !now->whole)
 		return NULL;
-	if ((double)now->whole > (double)expected->whole * factor)
+	if (is_slower(expected->whole, now->whole, percent, least))
 		found[(*count)++] = (struct cp_slower){ NULL, expected->whole, now->whole };
 	for (size_t i = 0; i < now->count; i++) {
 		const struct cp_duration *is = &now->items[i], *was = cp_duration_of(expected, is->name);
 
-		/* Of what was not worth to be told, so much more is. */
-		if ((double)is->ns > (was ? (double)was->ns : 2 * least) * factor && (double)is->ns > least)
+		if (is_slower(was ? was->ns : least, is->ns, percent, least))
 			found[(*count)++] = (struct cp_slower){ is->name, was ? was->ns : 0, is->ns };
 	}
 	qsort(found, *count, sizeof(*found), by_loss);

@@ -16,6 +16,7 @@ static int file = -1;
 static off_t seen;		/* bytes of the file */
 static char line[CONSOLE_LINE_MAX];
 static size_t length;		/* of the line, as far as it has come */
+static off_t mark, marked_line;	/* bytes of the file; of those, where the line begins that was not whole then */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const *until;
@@ -112,12 +113,32 @@ console_look(unsigned int vcpu, void *userdata)
 }
 
 void
-console_finish(struct encoder *encoder, unsigned int vcpu, uint64_t t)
+console_mark(void)
+{
+	pthread_mutex_lock(&lock);
+	mark = seen;
+	marked_line = seen - (off_t)length;
+	pthread_mutex_unlock(&lock);
+}
+
+/* The line that was not whole at the mark, as it was then. */
+static void
+go_back(void)
+{
+	ssize_t got = mark > marked_line ? pread(file, line, (size_t)(mark - marked_line), marked_line) : 0;
+
+	length = got > 0 ? (size_t)got : 0;
+}
+
+void
+console_finish(bool marked, struct encoder *encoder, unsigned int vcpu, uint64_t t)
 {
 	if (path == NULL)
 		return;
 	pthread_mutex_lock(&lock);
-	if (has_grown())
+	if (marked)
+		go_back();
+	else if (has_grown())
 		read_on(encoder, vcpu, t);
 	if (length > 0)
 		encoder_console(encoder, vcpu, t, line, length);

@@ -6,6 +6,7 @@
 #ifndef BOOTSONDE_CONSOLE_H
 #define BOOTSONDE_CONSOLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,12 @@ struct encoder;
 void console_init(const char *path, const char *const *until, size_t until_count);
 /* Before an instruction that may follow output. */
 void console_look(unsigned int vcpu, void *userdata);
-/* At the end, from the writer's thread: what is left, the last line without its end too. */
-void console_finish(struct encoder *encoder, unsigned int vcpu, uint64_t t);
+/* Behind console_look(), in the same thread: what comes later may come too late for the trace. */
+void console_mark(void);
+/*
+ * At the end, from the writer's thread: what is left, the last line without its end too. marked: of what there was when
+ * console_mark() was called last; nothing that came later.
+ */
+void console_finish(bool marked, struct encoder *encoder, unsigned int vcpu, uint64_t t);
 
 #endif

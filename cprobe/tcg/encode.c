@@ -69,8 +69,8 @@ put_text(struct block *block, const char *text, size_t length)
 	block->size += length;
 }
 
-static void
-block_write(struct encoder *encoder, struct block *block, encoder_write_fn *write, void *context)
+static bool
+block_write(const struct encoder *encoder, struct block *block, encoder_write_fn *write, void *context)
 {
 	size_t size = block->size - sizeof(struct cp_block);
 	struct cp_block header = {
@@ -79,17 +79,17 @@ block_write(struct encoder *encoder, struct block *block, encoder_write_fn *writ
 	};
 
 	if (block->count == 0 || encoder->broken)
-		return;
+		return true;
 	header.check = (uint32_t)crc32(0, block->bytes + sizeof(header), (uInt)size);
 	memcpy(block->bytes, &header, sizeof(header));
-	if (!write(context, block->bytes, block->size))
-		encoder->broken = true;
+	return write(context, block->bytes, block->size);
 }
 
 static void
 block_flush(struct encoder *encoder, struct block *block)
 {
-	block_write(encoder, block, encoder->options.write, encoder->options.context);
+	if (!block_write(encoder, block, encoder->options.write, encoder->options.context))
+		encoder->broken = true;
 	block->size = sizeof(struct cp_block);
 	block->count = 0;
 }
@@ -254,11 +254,14 @@ encoder_flush(struct encoder *encoder)
 void
 encoder_preview(struct encoder *encoder, encoder_write_fn *write, void *context)
 {
-	block_write(encoder, &encoder->functions, write, context);
-	block_write(encoder, &encoder->sites, write, context);
-	for (unsigned int i = 0; i < encoder->options.vcpus; i++)
-		block_write(encoder, &encoder->streams[i].block, write, context);
-	block_write(encoder, &encoder->other, write, context);
+	bool fits = block_write(encoder, &encoder->functions, write, context) &&
+	    block_write(encoder, &encoder->sites, write, context);
+
+	/* What does not fit now may do so, or be told, when it is written for good. */
+	for (unsigned int i = 0; i < encoder->options.vcpus && fits; i++)
+		fits = block_write(encoder, &encoder->streams[i].block, write, context);
+	if (fits)
+		block_write(encoder, &encoder->other, write, context);
 }
 
 void

@@ -268,7 +268,8 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			    kind == INSN_OUT || kind == INSN_HALT))
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, console_look, QEMU_PLUGIN_CB_NO_REGS, NULL);
 			if (kind == INSN_OUT && host_clock.is_virtual)
-				qemu_plugin_register_vcpu_insn_exec_cb(insn, record_out, QEMU_PLUGIN_CB_NO_REGS, NULL);
+				qemu_plugin_register_vcpu_insn_exec_cb(insn, record_out, QEMU_PLUGIN_CB_NO_REGS,
+				    (void *)(uintptr_t)address);
 			if (kind == INSN_HALT && host_clock.is_virtual)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, clock_halts, QEMU_PLUGIN_CB_NO_REGS, NULL);
 		}
@@ -281,7 +282,7 @@ on_shutdown(struct qemu_notifier *notifier, void *cause)
 {
 	(void)notifier;
 	if (*(const int *)cause >= SHUTDOWN_CAUSE_GUEST)
-		record_guest_ends();
+		record_guest_ends(*(const int *)cause);
 }
 
 static void

@@ -140,6 +140,7 @@ struct qemu_notifier {
 	void *links[2];
 };
 #define SHUTDOWN_CAUSE_GUEST 6
+#define SHUTDOWN_CAUSE_GUEST_RESET 7
 
 WEAK void qemu_register_shutdown_notifier(struct qemu_notifier *notifier);
 

@@ -10,6 +10,7 @@
 
 #include "board.h"
 #include "clock.h"
+#include "console.h"
 #include "plugin_api.h"
 #include "values.h"
 #include "vcpu.h"
@@ -30,9 +31,23 @@ static struct board sites;		/* of each vCPU, the site that it came by last */
 static unsigned int turn;		/* virtual clock: the vCPU that the ring's records are of */
 static atomic_uint_fast64_t tickets;	/* events so far, where there is a limit */
 static atomic_bool stopped;
-/* Virtual clock: what came before the last instruction that may have ended the guest; and that it did. */
-static atomic_size_t safe;
-static atomic_bool has_ended;
+/* Virtual clock: somebody has seen that the guest has ended itself, and says up to where the trace goes; that is said. */
+static atomic_bool is_ending, has_ended;
+static atomic_size_t end;
+static bool by_output;		/* it ends with an instruction that wrote to a port */
+
+/*
+ * Instructions that write to ports. The main thread takes a request away before it tells that it saw to it, and a guest that
+ * runs on meanwhile, to say that it has halted, say, does not see that it has ended itself. So the one that ended it is
+ * looked for: it had never been executed before, and that is not long ago.
+ */
+#define OUTS		((size_t)1 << 12)
+#define NOT_LONG_AGO	256	/* writes to ports */
+static uint64_t outs[OUTS];	/* addresses, by their low bits; 0 free */
+static size_t out_count;	/* of outs */
+static uint64_t writes;
+static atomic_size_t way_out;	/* the place in the ring behind which the guest may have ended itself */
+static uint64_t way_out_at;	/* of writes; 0: none */
 
 struct cp_error *
 record_init(const struct record_options *asked, const struct entries *entries)
@@ -126,36 +141,76 @@ on_called_entry(unsigned int vcpu, void *userdata)
 	ring_publish(ring);
 }
 
+/* Once, by whoever sees it first: what is recorded from there on comes too late. */
+static void
+end_by(int cause, size_t head)
+{
+	if (atomic_exchange(&is_ending, true))
+		return;
+	by_output = cause != SHUTDOWN_CAUSE_GUEST_RESET;
+	atomic_store(&end, by_output ? atomic_load(&way_out) : head);
+	atomic_store(&has_ended, true);
+}
+
+/* Has this instruction not been executed before? */
+static bool
+is_new(uint64_t address)
+{
+	size_t at = address & (OUTS - 1);
+
+	while (outs[at] != 0 && outs[at] != address)
+		at = (at + 1) & (OUTS - 1);
+	if (outs[at] == address || out_count >= OUTS / 2)
+		return false;
+	outs[at] = address;
+	out_count++;
+	return true;
+}
+
 /* Does QEMU have a guest's request to end? When its main thread sees to it, it calls record_guest_ends(). */
 static inline void
 look_for_end(void)
 {
-	if (host_clock.is_virtual && qemu_shutdown_requested_get != NULL &&
-	    qemu_shutdown_requested_get() >= SHUTDOWN_CAUSE_GUEST)
-		record_guest_ends();
+	int cause = host_clock.is_virtual && qemu_shutdown_requested_get != NULL ? qemu_shutdown_requested_get() : 0;
+
+	if (cause >= SHUTDOWN_CAUSE_GUEST)
+		end_by(cause, producers[0].ring.head);
 }
 
 void
-record_guest_ends(void)
+record_guest_ends(int cause)
 {
-	atomic_store(&has_ended, true);
+	if (host_clock.is_virtual)
+		end_by(cause, atomic_load(&producers[0].ring.published));
 }
 
 void
-record_out(unsigned int vcpu, void *userdata)
+record_out(unsigned int vcpu, void *address)
 {
 	(void)vcpu;
-	(void)userdata;
 	look_for_end();
-	if (!atomic_load(&has_ended))
-		atomic_store(&safe, producers[0].ring.head);
+	if (atomic_load(&is_ending))
+		return;
+	writes++;
+	if (is_new((uint64_t)(uintptr_t)address))
+		way_out_at = writes;
+	if (way_out_at != writes && way_out_at != 0 && writes - way_out_at <= NOT_LONG_AGO)
+		return;
+	atomic_store(&way_out, producers[0].ring.head);
+	console_mark();
+}
+
+bool
+record_ended_by_output(void)
+{
+	return atomic_load(&has_ended) && by_output;
 }
 
 size_t
 record_safe(bool *ended)
 {
 	*ended = atomic_load(&has_ended);
-	return atomic_load(&safe);
+	return atomic_load(*ended ? &end : &way_out);
 }
 
 /* The ring for a vCPU's next record, with room; *stamp is its time. */

@@ -40,11 +40,17 @@ void record_site(struct qemu_plugin_insn *insn, uint32_t site);
  * lets it run on until its main thread has seen to it, for as long as the host pleases. What is recorded after the
  * instruction must not be in a trace that depends on nothing but the guest.
  */
-void record_out(unsigned int vcpu, void *userdata);
-/* From QEMU's main thread: it sees to it. */
-void record_guest_ends(void);
+void record_out(unsigned int vcpu, void *address);
+/*
+ * From QEMU's main thread: it sees to it. A vCPU that asks for a reset, as by a triple fault, is stopped at once, and all
+ * that it has recorded belongs to the trace.
+ */
+void record_guest_ends(int cause);
 /* The place in the ring before which everything belongs to the trace; *ended: nothing behind it does. */
 size_t record_safe(bool *ended);
+
+/* At the end: the guest ended itself by writing to a port; what the console said later comes too late as well. */
+bool record_ended_by_output(void);
 
 /* A line of the console, in the thread of that vCPU. */
 void record_console(unsigned int vcpu, const char *text, size_t length);

@@ -229,6 +229,24 @@ a_preview_is_written_over(void **state)
 	encoder_destroy(encoder);
 }
 
+/* A disk may have room again; and if not, it is told when it matters. */
+static void
+a_preview_that_does_not_fit_is_none(void **state)
+{
+	struct encoder *encoder = make(false, false, 100);
+
+	(void)state;
+	encoder_event(encoder, 0, 10, 1, 0, NULL, 0);
+	file.room = 10;
+	encoder_preview(encoder, write_file, &file);
+	file.room = 1000;
+	file.size = 0;
+	encoder_flush(encoder);
+	encoder_destroy(encoder);
+	file.at += block(CP_BLOCK_FUNCTIONS, 1).size;
+	assert_int_equal(block(CP_BLOCK_EVENTS, 1).t, 10);
+}
+
 static void
 counts_and_long_blocks(void **state)
 {
@@ -288,6 +306,7 @@ main(void)
 		cmocka_unit_test(blocks_are_cut_by_number_and_keep_the_time),
 		cmocka_unit_test(console_lines_split_the_stream),
 		cmocka_unit_test(a_preview_is_written_over),
+		cmocka_unit_test(a_preview_that_does_not_fit_is_none),
 		cmocka_unit_test(counts_and_long_blocks),
 		cmocka_unit_test(a_full_file_is_asked_no_more),
 	};
