@@ -336,21 +336,55 @@ enum cp_console {
 	CP_CONSOLE_NONE,	/* nothing */
 };
 
+#define CP_SLOWER_NO UINT64_MAX
+
 struct cp_diff_how {
+	bool has_console;	/* else as a baseline says, or exactly */
 	enum cp_console console;
 	uint64_t limit;		/* examples of each kind of change; 0 all */
-	bool times;		/* tell which console lines come later, by more than `slower` percent */
-	uint64_t slower;
+	bool has_slower;	/* else as a baseline says, or not */
+	uint64_t slower;	/* percent: tell what takes longer by more, or CP_SLOWER_NO */
 	struct cp_program *kernels[2];	/* of the baseline and of the other, for lines of the source; NULL: without */
+};
+
+/* What a boot is to do: a text, made of traces of boots that did it. docs/baseline.md has the format. */
+struct cp_baseline;
+
+/* CP_ERROR_CORRUPT: the line is told; CP_ERROR_UNSUPPORTED: of a version that this cprobe does not read. */
+struct cp_error *cp_baseline_open(const char *path, struct cp_baseline **ret);
+void cp_baseline_close(struct cp_baseline *baseline);	/* takes NULL too */
+
+/* Does the file begin as a baseline does, of any version? */
+struct cp_error *cp_is_baseline(const char *path, bool *ret);
+
+/* What a boot is compared with: one of both, the other is NULL. */
+struct cp_expected {
+	struct cp_trace *trace;
+	struct cp_baseline *baseline;
 };
 
 /*
  * Compare two boots by what ran, in each vCPU's order, by what it was called with and what the console said: text or json.
  * *differs: whether they are not equal. What both say of kernel, QEMU and machine is told where it differs, and is no
- * difference, but for the number of vCPUs.
+ * difference, but for the number of vCPUs. A baseline says itself what is compared.
  */
-struct cp_error *cp_diff(struct cp_trace *baseline, struct cp_trace *trace, const struct cp_diff_how *how,
+struct cp_error *cp_diff(const struct cp_expected *expected, struct cp_trace *trace, const struct cp_diff_how *how,
 	enum cp_format format, FILE *out, bool *differs);
+
+struct cp_baseline_how {
+	bool has_console, has_slower;	/* else as `like`, or exactly, and 10 percent */
+	enum cp_console console;
+	uint64_t slower;		/* percent, or CP_SLOWER_NO */
+	const struct cp_baseline *like;	/* what it leaves out is left out; NULL: nothing is */
+	struct cp_program *kernel;	/* for lines of the source, where traces have none; NULL: without */
+};
+
+/*
+ * Write the baseline of a boot of which there are `count` traces, 1 or more: what all of them have. `note` is told what they
+ * have not. CP_ERROR_NOT_FOUND: they end differently, or not at all.
+ */
+struct cp_error *cp_baseline_make(struct cp_trace *const *traces, size_t count, const struct cp_baseline_how *how,
+	cp_note_fn *note, void *context, FILE *out);
 
 /* -- Why a function did not run ---------------------------------------------------------------------------------- */
 

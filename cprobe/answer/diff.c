@@ -150,13 +150,19 @@ static uint64_t time_of(const struct cp_diff *diff, int side, int stream, size_t
 {
 	const struct cp_step_details *d = cp_diff_details(diff, side, stream, at);
 
-	return d ? d->t : UINT64_MAX;
+	return d ? d->t : CP_TIME_UNKNOWN;
 }
 
-/* Up to it both boots were the same, so that the times of one are as good as the other's. */
+/*
+ * Up to it both boots were the same, so that the times of one are as good as the other's. Where the other one goes no
+ * further, and the baseline has no times, it is when that boot ended.
+ */
 static uint64_t begin_of(const struct cp_diff *diff, const struct cp_place *place)
 {
 	uint64_t a = time_of(diff, 0, place->stream, place->a), b = time_of(diff, 1, place->to_stream, place->b);
+
+	if (a == CP_TIME_UNKNOWN && b == CP_TIME_UNKNOWN && cp_trace_end_time(diff->sides[1].trace))
+		b = cp_trace_end_time(diff->sides[1].trace);
 
 	return a < b ? a : b;
 }
@@ -165,7 +171,7 @@ static struct cp_error *find_tail(struct cp_diff *diff)
 {
 	struct cp_diff_side *side = &diff->sides[1];
 	const struct cp_stream *console = cp_steps_stream(&side->steps, CP_STREAM_CONSOLE);
-	uint64_t t = diff->divergence ? time_of(diff, 1, diff->divergence->to_stream, diff->divergence->b) : UINT64_MAX;
+	uint64_t t = diff->divergence ? time_of(diff, 1, diff->divergence->to_stream, diff->divergence->b) : CP_TIME_UNKNOWN;
 	size_t end = 0;
 
 	if (!console || !diff->divergence || diff->divergence->stream == CP_STREAM_CONSOLE)
@@ -241,9 +247,14 @@ static struct cp_error *compare_machines(struct cp_diff *diff)
 	return error ? error : compare_ends(diff);
 }
 
+static bool are_times_asked(const struct cp_diff_how *how)
+{
+	return how->has_slower && how->slower != CP_SLOWER_NO;
+}
+
 static struct cp_error *check(const struct cp_diff *diff)
 {
-	for (int side = 0; side < 2 && diff->how->times; side++) {
+	for (int side = 0; side < 2 && are_times_asked(diff->how) && !diff->sides[0].baseline; side++) {
 		if (!cp_machine_is_icount(diff->sides[side].trace))
 			return cp_error_create(CP_ERROR_USAGE, "diff: %s has the host's times, of which no two runs are alike: record it "
 				"with --deterministic, or leave --slower out", diff->sides[side].trace->path);
@@ -263,16 +274,51 @@ static struct cp_error *find_lone(struct cp_diff *diff)
 	return error;
 }
 
+/* What is the same: the baseline says it, but for what was asked for now. */
+static struct cp_step_rule rule_of(const struct cp_diff *diff)
+{
+	const struct cp_diff_side *sides = diff->sides;
+	struct cp_step_rule same = { .console = CP_CONSOLE_EXACT };
+
+	if (sides[0].baseline)
+		same = sides[0].baseline->rule;
+	else
+		same.other_kernel = cp_machine_other_kernel(sides[0].trace, sides[1].trace);
+	if (diff->how->has_console)
+		same.console = diff->how->console;
+	same.no_values = !cp_machine_same_values(sides[0].trace, sides[1].trace);
+	return same;
+}
+
+static struct cp_error *find_slower(struct cp_diff *diff, const struct cp_step_rule *same)
+{
+	const struct cp_baseline *baseline = diff->sides[0].baseline;
+	bool times = baseline && (diff->how->has_slower ? are_times_asked(diff->how) : baseline->times);
+	struct cp_error *error;
+
+	if (!times || !baseline->durations.whole)
+		return NULL;
+	error = cp_durations_of_trace(diff->sides[1].trace, same, &diff->durations);
+	return error ? error : cp_durations_compare(&baseline->durations, &diff->durations,
+		diff->how->has_slower ? diff->how->slower : baseline->slower, &diff->slower, &diff->slower_count);
+}
+
 static struct cp_error *compare(struct cp_diff *diff)
 {
-	struct cp_finding_rule rule = { diff->how->times, diff->how->slower };
-	struct cp_step_rule same = { diff->how->console, false, false };
+	struct cp_finding_rule rule = { are_times_asked(diff->how) && !diff->sides[0].baseline, diff->how->slower };
+	struct cp_step_rule same = rule_of(diff);
 	struct cp_error *error = check(diff);
 
-	same.other_kernel = cp_machine_other_kernel(diff->sides[0].trace, diff->sides[1].trace);
-	same.no_values = !cp_machine_same_values(diff->sides[0].trace, diff->sides[1].trace);
-	for (int side = 0; side < 2 && !error; side++)
-		error = cp_steps_of_trace(diff->sides[side].trace, &same, &diff->names, &diff->sides[side].steps);
+	for (int side = 0; side < 2 && !error; side++) {
+		struct cp_diff_side *s = &diff->sides[side];
+
+		if (s->baseline)
+			error = cp_steps_of_baseline(s->baseline, &same, &diff->names, &s->steps);
+		else
+			error = cp_steps_of_trace(s->trace, &same, &diff->names, &s->steps);
+	}
+	if (!error)
+		error = find_slower(diff, &same);
 	if (!error)
 		error = cp_findings_make(&diff->sides[0].steps, &diff->sides[1].steps, &rule, &diff->findings);
 	if (!error)
@@ -289,7 +335,7 @@ static struct cp_error *compare(struct cp_diff *diff)
 	if (error)
 		return error;
 	choose(diff);
-	diff->differs = diff->findings.group_count || diff->findings.divergence_count || diff->findings.lone_count ||
+	diff->differs = diff->findings.group_count || diff->slower_count || diff->findings.divergence_count || diff->findings.lone_count ||
 		diff->vcpus[0] || diff->outcomes[0] || diff->sides[0].steps.cut || diff->sides[1].steps.cut;
 	return find_tail(diff);
 }
@@ -307,17 +353,22 @@ static void deinit(struct cp_diff *diff)
 	for (size_t i = 0; i < diff->note_count; i++)
 		free(diff->notes[i]);
 	free(diff->notes);
+	cp_durations_deinit(&diff->durations);
+	free(diff->slower);
 	cp_findings_deinit(&diff->findings);
 	cp_names_deinit(&diff->names);
 }
 
-struct cp_error *cp_diff(struct cp_trace *baseline, struct cp_trace *trace, const struct cp_diff_how *how,
+struct cp_error *cp_diff(const struct cp_expected *expected, struct cp_trace *trace, const struct cp_diff_how *how,
 	enum cp_format format, FILE *out, bool *differs)
 {
-	struct cp_diff diff = { .how = how, .sides = { { .trace = baseline, .kernel = how->kernels[0] },
+	struct cp_trace *baseline = expected->baseline ? expected->baseline->head : expected->trace;
+	struct cp_diff diff = { .how = how, .sides = {
+		{ .trace = baseline, .baseline = expected->baseline, .kernel = how->kernels[0] },
 		{ .trace = trace, .kernel = how->kernels[1] } } };
 	struct cp_error *error;
 
+	cp_names_init(&diff.durations.names);
 	cp_names_init(&diff.names);
 	error = compare(&diff);
 	if (!error) {

@@ -3,6 +3,8 @@
 #ifndef CPROBE_DIFF_H
 #define CPROBE_DIFF_H
 
+#include "baseline/baseline.h"
+#include "diff/durations.h"
 #include "diff/findings.h"
 #include "diff/lone_names.h"
 #include "diff/machine.h"
@@ -13,7 +15,8 @@
 
 /* One of the two boots. */
 struct cp_diff_side {
-	struct cp_trace *trace;
+	struct cp_trace *trace;			/* the head of one, where it is a baseline */
+	struct cp_baseline *baseline;		/* NULL: it is a trace */
 	struct cp_steps steps;
 	struct cp_step_details *details;	/* sorted by stream and step; owned */
 	size_t detail_count;
@@ -31,6 +34,9 @@ struct cp_diff {
 	const struct cp_place *divergence;	/* the first one; NULL: no stream has any */
 	struct cp_step_details tail[CP_DIFF_BEFORE];	/* console lines before it */
 	size_t tail_count;
+	struct cp_durations durations;	/* of the other boot, where a baseline has any; `slower` has names of it */
+	struct cp_slower *slower;
+	size_t slower_count;
 	unsigned long vcpus[2];		/* if they differ, else 0 */
 	char *outcomes[2];		/* how the boots ended, if it differs; else NULL */
 	bool differs;

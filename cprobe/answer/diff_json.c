@@ -66,7 +66,8 @@ static void print_step(FILE *out, const struct cp_diff *diff, int side, int stre
 	fputs("{\"name\": ", out);
 	cp_json_string(out, cp_diff_name(diff, side, stream, at));
 	if (d) {
-		fprintf(out, ", \"t\": %" PRIu64, d->t);
+		if (d->t != CP_TIME_UNKNOWN)
+			fprintf(out, ", \"t\": %" PRIu64, d->t);
 		cp_json_key(out, "text", d->text);
 		cp_json_key(out, "values", d->values);
 		cp_json_key(out, "file", d->file);
@@ -178,6 +179,17 @@ static void print_lone(FILE *out, const struct cp_diff *diff, int side)
 	}
 }
 
+static void print_slower(FILE *out, const struct cp_diff *diff)
+{
+	for (size_t i = 0; i < diff->slower_count && (!diff->how->limit || i < diff->how->limit); i++) {
+		const struct cp_slower *s = &diff->slower[i];
+
+		fputs("{\"kind\": \"slower\"", out);
+		cp_json_key(out, "name", s->name ? s->name : "(whole boot)");
+		fprintf(out, ", \"t\": %" PRIu64 ", \"now_t\": %" PRIu64 "}\n", s->was, s->is);
+	}
+}
+
 void cp_diff_print_json(FILE *out, const struct cp_diff *diff)
 {
 	uint64_t shown = 0;
@@ -194,8 +206,9 @@ void cp_diff_print_json(FILE *out, const struct cp_diff *diff)
 		if (!diff->how->limit || shown <= diff->how->limit)
 			print_group(out, diff, g);
 	}
+	print_slower(out, diff);
 	fprintf(out, "{\"kind\": \"summary\", \"equal\": %s", diff->differs ? "false" : "true");
 	for (size_t i = 0; i < CP_CHANGES; i++)
-		fprintf(out, ", \"%s\": %" PRIu64, kinds[i], diff->findings.steps[i]);
+		fprintf(out, ", \"%s\": %" PRIu64, kinds[i], diff->findings.steps[i] + (i == CP_CHANGE_SLOWER ? diff->slower_count : 0));
 	fputs("}\n", out);
 }

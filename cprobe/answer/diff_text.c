@@ -35,14 +35,20 @@ static void print_name(FILE *out, const struct cp_diff *diff, int side, int stre
 	print_bounded(out, d && d->text ? d->text : cp_diff_name(diff, side, stream, at));
 }
 
-static void print_line(FILE *out, const struct cp_step_details *d)
+/* The file's name; where its tree lies may differ. NULL: unknown. */
+static const char *file_of(const struct cp_step_details *d)
 {
 	const char *tail = d && d->file ? strrchr(d->file, '/') : NULL;
 
-	if (!d || !d->file)
+	return tail ? tail + 1 : d ? d->file : NULL;
+}
+
+static void print_line(FILE *out, const struct cp_step_details *d)
+{
+	if (!file_of(d))
 		return;
 	fputs("  ", out);
-	cp_print_plain(out, tail ? tail + 1 : d->file);
+	cp_print_plain(out, file_of(d));
 	if (d->line)
 		fprintf(out, ":%u", d->line);
 }
@@ -56,7 +62,8 @@ static void print_before(FILE *out, const struct cp_diff *diff, const struct cp_
 	for (size_t i = count < CP_DIFF_BEFORE ? count : CP_DIFF_BEFORE; i; i--) {
 		const struct cp_step_details *a = cp_diff_details(diff, 0, p->stream, p->a - i);
 		const struct cp_step_details *b = cp_diff_details(diff, 1, p->to_stream, p->b - i);
-		bool same = a && b && a->line == b->line && (a->file == b->file || (a->file && b->file && !strcmp(a->file, b->file)));
+		bool same = a && b && a->line == b->line && (file_of(a) == file_of(b) ||
+			(file_of(a) && file_of(b) && !strcmp(file_of(a), file_of(b))));
 
 		fputs("  both      ", out);
 		print_name(out, diff, 0, p->stream, p->a - i);
@@ -100,10 +107,10 @@ static void print_divergence(FILE *out, const struct cp_diff *diff)
 	fputs("first divergence: ", out);
 	print_stream(out, p->stream);
 	fprintf(out, ", step %" PRIu32, p->a + 1);
-	if (a)
+	if (a && a->t != CP_TIME_UNKNOWN)
 		fprintf(out, ", at %.9f s", (double)a->t / 1e9);
-	if (b)
-		fprintf(out, "%s %.9f s", a ? ", now" : ", now at", (double)b->t / 1e9);
+	if (b && b->t != CP_TIME_UNKNOWN)
+		fprintf(out, "%s %.9f s", a && a->t != CP_TIME_UNKNOWN ? ", now" : ", now at", (double)b->t / 1e9);
 	putc('\n', out);
 	print_before(out, diff, p);
 	print_from(out, diff, 0, p->stream, p->a);
@@ -213,6 +220,28 @@ static void print_groups(FILE *out, const struct cp_diff *diff)
 	}
 }
 
+/* Where the time went that a baseline did not take. */
+static void print_slower(FILE *out, const struct cp_diff *diff)
+{
+	size_t shown = diff->how->limit && diff->how->limit < diff->slower_count ? (size_t)diff->how->limit : diff->slower_count;
+
+	if (diff->slower_count)
+		fprintf(out, "slower: %zu of the boot's durations\n", diff->slower_count);
+	for (size_t i = 0; i < shown; i++) {
+		const struct cp_slower *s = &diff->slower[i];
+
+		fputs("  ", out);
+		print_bounded(out, s->name ? s->name : "the whole boot");
+		if (s->was)
+			fprintf(out, ": %.6f s -> %.6f s\n", (double)s->was / 1e9, (double)s->is / 1e9);
+		else
+			fprintf(out, ": less than %.6f s -> %.6f s\n",
+				(double)diff->sides[0].baseline->durations.whole / CP_DURATIONS_LEAST / 1e9, (double)s->is / 1e9);
+	}
+	if (shown < diff->slower_count)
+		fprintf(out, "  %zu more: give --limit 0 for all\n", diff->slower_count - shown);
+}
+
 static void print_whole(FILE *out, const struct cp_diff *diff)
 {
 	for (size_t i = 0; i < diff->note_count; i++) {
@@ -295,6 +324,7 @@ void cp_diff_print_text(FILE *out, const struct cp_diff *diff)
 	print_whole(out, diff);
 	print_lone(out, diff);
 	print_groups(out, diff);
+	print_slower(out, diff);
 	if (!diff->differs)
 		print_equal(out, diff);
 }

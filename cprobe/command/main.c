@@ -62,7 +62,7 @@ static struct cp_error *check_input(const struct cp_options *options)
 {
 	const struct cp_verb *verb = options->verb;
 
-	if (!verb->words || options->arg_count || verb->waits || !isatty(STDIN_FILENO))
+	if (!verb->words || options->arg_count || verb->waits || verb->no_input || !isatty(STDIN_FILENO))
 		return NULL;
 	return cp_error_create(CP_ERROR_USAGE, "%s: no %s given, and standard input is a terminal: give %s..., or pipe them in, "
 		"one a line", verb->name, verb->words, verb->words);

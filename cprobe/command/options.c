@@ -14,7 +14,8 @@ static const char *const inlined[] = { "include", "exclude", "only", NULL };
 
 /* What an option's value goes to. */
 enum target { TO_FORMAT, TO_HELP, TO_FILES, TO_FUNCTIONS, TO_INLINED, TO_INSN, TO_INPUTS, TO_PADDING, TO_MESSAGE,
-	TO_INLINES, TO_FROM, TO_TO, TO_GAP, TO_DEPTH, TO_LEAST, TO_LIMIT, TO_CONSOLE, TO_SLOWER, TO_KERNEL, TO_KERNEL_BASELINE };
+	TO_INLINES, TO_FROM, TO_TO, TO_GAP, TO_DEPTH, TO_LEAST, TO_LIMIT, TO_CONSOLE, TO_SLOWER, TO_KERNEL, TO_KERNEL_BASELINE,
+	TO_LIKE };
 
 static const struct option {
 	const char *name;
@@ -39,9 +40,10 @@ static const struct option {
 	{ "depth", "N", NULL, TO_DEPTH, CP_TAKES_TREE },
 	{ "least", "MS", NULL, TO_LEAST, CP_TAKES_TREE },
 	{ "limit", "N", NULL, TO_LIMIT, CP_TAKES_LIMIT },
-	{ "console", "exact|text|none", consoles, TO_CONSOLE, CP_TAKES_DIFF },
-	{ "slower", "PERCENT", NULL, TO_SLOWER, CP_TAKES_DIFF },
-	{ "kernel", "KERNEL", NULL, TO_KERNEL, CP_TAKES_DIFF },
+	{ "console", "exact|text|none", consoles, TO_CONSOLE, CP_TAKES_DIFF | CP_TAKES_BASELINE },
+	{ "slower", "PERCENT", NULL, TO_SLOWER, CP_TAKES_DIFF | CP_TAKES_BASELINE },
+	{ "like", "BASELINE", NULL, TO_LIKE, CP_TAKES_BASELINE },
+	{ "kernel", "KERNEL", NULL, TO_KERNEL, CP_TAKES_DIFF | CP_TAKES_BASELINE },
 	{ "kernel-baseline", "KERNEL", NULL, TO_KERNEL_BASELINE, CP_TAKES_DIFF },
 	{ "format", "text|json|gdb", formats, TO_FORMAT, 0 },
 	{ "help", NULL, NULL, TO_HELP, 0 },
@@ -185,12 +187,19 @@ static struct cp_error *set_option(const struct option *option, char *value, str
 		word = (int)options->console;
 		error = set_word(option, value, again, &word);
 		options->console = (enum cp_console)word;
+		options->has_console = true;
 		return error;
 	case TO_SLOWER:
 		options->has_slower = true;
+		if (!strcmp(value, "no")) {
+			options->slower = CP_SLOWER_NO;
+			return NULL;
+		}
 		return set_number(option, value, 1, &options->slower);
 	case TO_KERNEL:
 		return set_text(option, value, &options->kernel_now);
+	case TO_LIKE:
+		return set_text(option, value, &options->like);
 	case TO_KERNEL_BASELINE:
 		return set_text(option, value, &options->kernel_baseline);
 	case TO_FROM:

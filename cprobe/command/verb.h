@@ -24,6 +24,7 @@ enum cp_takes {
 	CP_TAKES_TREE = 1 << 10,	/* --depth, --least */
 	CP_TAKES_LIMIT = 1 << 11,
 	CP_TAKES_DIFF = 1 << 12,	/* --console, --slower, --kernel, --kernel-baseline */
+	CP_TAKES_BASELINE = 1 << 13,	/* --console, --slower, --kernel, --like */
 };
 
 struct cp_verb;
@@ -37,9 +38,10 @@ struct cp_options {
 	const char *insn, *message;
 	uint64_t from, to, gap, least;	/* ns */
 	uint64_t depth, limit;
+	bool has_console, has_slower;
 	enum cp_console console;
-	bool has_slower;
-	uint64_t slower;	/* percent */
+	uint64_t slower;	/* percent, or CP_SLOWER_NO */
+	const char *like;	/* a baseline; or NULL */
 	const char *kernel_now, *kernel_baseline;	/* of diff's traces; or NULL */
 	const char *kernel;
 	const char *trace;
@@ -55,6 +57,7 @@ struct cp_verb {
 	uint64_t limit;			/* --limit, where it is not given */
 	bool no_kernel;			/* it has no KERNEL, but a TRACE */
 	bool has_trace;			/* its last word is a TRACE */
+	bool no_input;			/* its words stand on the command line alone */
 	bool waits;			/* answers each line of standard input when it comes, from a terminal too */
 	/* Do the options make sense together? May be NULL. */
 	struct cp_error *(*check)(const struct cp_options *options);
@@ -69,7 +72,7 @@ struct cp_verb {
 extern const struct cp_verb *const cp_verbs[];	/* ends with NULL */
 extern const struct cp_verb cp_verb_info, cp_verb_list, cp_verb_find, cp_verb_line, cp_verb_symbol,
 	cp_verb_type, cp_verb_symbolize, cp_verb_coverage, cp_verb_events, cp_verb_tree, cp_verb_top,
-	cp_verb_why, cp_verb_next, cp_verb_diff;
+	cp_verb_why, cp_verb_next, cp_verb_diff, cp_verb_baseline;
 
 /* NULL: there is none. */
 const struct cp_verb *cp_verb_by_name(const char *name);

@@ -20,6 +20,7 @@ const struct cp_verb *const cp_verbs[] = {
 	&cp_verb_why,
 	&cp_verb_next,
 	&cp_verb_diff,
+	&cp_verb_baseline,
 	NULL,
 };
 

@@ -149,6 +149,8 @@ struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_deta
 	if (!count)
 		return NULL;
 	qsort(wanted, count, sizeof(*wanted), by_place);
+	if (steps->look)
+		return steps->look(steps, wanted, count);
 	l.seen = calloc(steps->stream_count + 1, sizeof(*l.seen));
 	l.next = calloc(steps->stream_count + 1, sizeof(*l.next));
 	error = l.seen && l.next ? NULL : &cp_error_no_memory;
@@ -158,7 +160,7 @@ struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_deta
 			l.next[i]++;
 	}
 	if (!error)
-		error = cp_steps_are_told(steps->trace) ? cp_trace_walk(steps->trace, look_at, &l) : look_in_blocks(&l);
+		error = cp_steps_are_told(steps) ? cp_trace_walk(steps->trace, look_at, &l) : look_in_blocks(&l);
 	free(l.seen);
 	free(l.next);
 	cp_text_deinit(&l.texts.what);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/glob.h"
 #include "diff/steps.h"
 #include "trace/inside.h"
 
@@ -114,23 +115,69 @@ static void add_without_numbers(struct cp_text *text, const char *line, size_t l
 	cp_text_add(text, line + plain, length - plain);
 }
 
-static void console_of(const struct cp_event *event, const struct cp_step_rule *rule, struct cp_text *what,
-	struct cp_text *values)
+/* An address of the upper half that is no small negative number: another one in another kernel. */
+static bool is_kernel_address(uint64_t value)
 {
-	const char *line = event->text;
-	size_t length = event->text_length, stamp;
+	return value >= 0xffff800000000000u && value < 0xfffffffffffff000u;
+}
+
+/* How long the address is with which bytes begin, "0xffffffff80200000" or without the 0x; 0: there is none. */
+static size_t address_length(const char *bytes, size_t length)
+{
+	size_t at = length > 2 && bytes[0] == '0' && bytes[1] == 'x' ? 2 : 0, digits = 0;
+	uint64_t value = 0;
+
+	for (; at < length && isxdigit((unsigned char)bytes[at]) && digits <= 16; at++, digits++) {
+		char digit[2] = { bytes[at], 0 };
+
+		value = value << 4 | strtoul(digit, NULL, 16);
+	}
+	return digits == 16 && (at == length || !in_word((unsigned char)bytes[at])) && is_kernel_address(value) ? at : 0;
+}
+
+void cp_step_add_masked(struct cp_text *text, const char *bytes, size_t length)
+{
+	size_t plain = 0, at = 0;
+
+	while (at < length) {
+		size_t address = at && in_word((unsigned char)bytes[at - 1]) ? 0 : address_length(bytes + at, length - at);
+
+		if (!address) {
+			at++;
+			continue;
+		}
+		cp_text_add(text, bytes + plain, at - plain);
+		cp_text_printf(text, "(address)");
+		at += address;
+		plain = at;
+	}
+	cp_text_add(text, bytes + plain, length - plain);
+}
+
+void cp_step_of_line(const char *line, size_t length, const struct cp_step_rule *rule, struct cp_step_texts *ret)
+{
+	size_t begin;
 
 	while (length && line[length - 1] == '\r')
 		length--;
-	while (length && *line == '\r') {
-		line++;
-		length--;
+	/* All there are: what is left is the same when it is read again. */
+	while ((begin = length && *line == '\r' ? 1 : stamp_length(line, length))) {
+		line += begin;
+		length -= begin;
 	}
-	stamp = stamp_length(line, length);
+	ret->stream = CP_STREAM_CONSOLE;
+	ret->is_step = rule->console != CP_CONSOLE_NONE;
+	if (rule->other_kernel) {
+		cp_step_add_masked(&ret->values, line, length);
+		line = ret->values.bytes ? ret->values.bytes : "";
+		length = ret->values.length;
+	} else {
+		cp_text_add(&ret->values, line, length);
+	}
 	/* Names end with a 0, so that bytes behind one are left to the hash of the values. */
-	add_without_numbers(what, line + stamp, length - stamp);
-	if (rule->console == CP_CONSOLE_EXACT)
-		cp_text_add(values, line + stamp, length - stamp);
+	add_without_numbers(&ret->what, line, length);
+	if (rule->console != CP_CONSOLE_EXACT)
+		cp_text_clear(&ret->values);
 }
 
 /* -- Other events -- */
@@ -148,12 +195,6 @@ static bool is_one_of(const char *word, const char *const *words)
 static const char *const identity[] = { "place", "access", "msr", "leaf", "subleaf", "target", "name", "text", NULL };
 static const char *const left_out[] = { "seq", "t", "vcpu", "kind", "function", "address", "site", "file", "line",
 	"caller", "callers", "physical", "data", "returned", "outer", "instruction", "started", "type", NULL };
-
-/* An address of the upper half that is no small negative number: another one in another kernel. */
-static bool is_kernel_address(uint64_t value)
-{
-	return value >= 0xffff800000000000u && value < 0xfffffffffffff000u;
-}
 
 static bool is_address_text(const char *text)
 {
@@ -228,6 +269,26 @@ static uint64_t hash_args(json_t *args, const struct cp_step_rule *rule, const s
 	return cp_step_hash_values(numbers, count, rule, cp_step_return_value(trace));
 }
 
+/*
+ * MSRs that hold the guest-physical address of a structure in the kernel, with flags in the low bits: KVM's, by Linux's
+ * Documentation/virt/kvm/x86/msr.rst. In another kernel it lies elsewhere.
+ */
+static bool holds_address(json_t *msr)
+{
+	static const char *const all[] = { "0x11", "0x12", "0x4b564d00", "0x4b564d01", "0x4b564d02", "0x4b564d03", "0x4b564d04",
+		NULL };
+
+	return json_is_string(msr) && is_one_of(json_string_value(msr), all);
+}
+
+static void add_flags_of_address(struct cp_text *text, const char *key, json_t *value)
+{
+	const char *number = json_string_value(value);
+
+	cp_text_add(text, ", ", text->length ? 2 : 0);
+	cp_text_printf(text, "%s=(address), %s bit 0=%llu", key, key, number ? strtoull(number, NULL, 16) & 1 : 0);
+}
+
 static void told_of(const struct cp_event *event, json_t *object, const struct cp_step_rule *rule, struct cp_text *what,
 	struct cp_text *values)
 {
@@ -251,7 +312,9 @@ static void told_of(const struct cp_event *event, json_t *object, const struct c
 	if (event->is_entry && rule->no_values)
 		return;
 	json_object_foreach(object, key, value) {
-		if (!is_one_of(key, left_out) && !is_one_of(key, identity) && !(is_code && rule->other_kernel))
+		if (rule->other_kernel && !strcmp(key, "value") && holds_address(json_object_get(object, "msr")))
+			add_flags_of_address(values, key, value);
+		else if (!is_one_of(key, left_out) && !is_one_of(key, identity) && !(is_code && rule->other_kernel))
 			add_value(values, key, value, rule, 0);
 	}
 	add_caller(values, json_object_get(object, "caller"));
@@ -308,6 +371,40 @@ static void entry_of(const struct cp_event *event, const struct cp_step_rule *ru
 	}
 }
 
+static bool is_ignored(const struct cp_globs *globs, const char *what)
+{
+	return globs->count && cp_globs_name(globs->items, globs->count, what);
+}
+
+static void mask(struct cp_text *text)
+{
+	struct cp_text masked = { .bytes = NULL };
+
+	cp_step_add_masked(&masked, text->length ? text->bytes : "", text->length);
+	masked.failed |= text->failed;
+	cp_text_deinit(text);
+	*text = masked;
+}
+
+void cp_step_finish(const struct cp_step_rule *rule, struct cp_step_texts *step)
+{
+	const char *what = step->what.length ? step->what.bytes : "";
+	bool is_line = step->stream == CP_STREAM_CONSOLE;
+
+	if (is_line && rule->as_text && !step->what.length)	/* it cannot be seen in a text */
+		step->is_step = false;
+	if (is_ignored(&rule->ignored[is_line ? CP_IGNORED_LINES : CP_IGNORED_STEPS], what))
+		step->is_step = false;
+	if (is_ignored(&rule->ignored[is_line ? CP_IGNORED_NUMBERS : CP_IGNORED_VALUES], what)) {
+		cp_text_clear(&step->values);
+		step->hash = 0;
+	}
+	if (rule->as_text && rule->other_kernel && !is_line)
+		mask(&step->values);
+	if (!step->hash && step->values.length)
+		step->hash = cp_names_hash(0, step->values.bytes, step->values.length);
+}
+
 struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule,
 	const struct cp_trace *trace, struct cp_step_texts *ret)
 {
@@ -321,24 +418,23 @@ struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_
 	ret->is_step = true;
 	ret->hash = 0;
 	if (event->text && !strcmp(event->kind, "console")) {
-		ret->stream = CP_STREAM_CONSOLE;
-		ret->is_step = rule->console != CP_CONSOLE_NONE;
-		console_of(event, rule, what, values);
+		cp_step_of_line(event->text, event->text_length, rule, ret);
 	} else if (event->json) {
 		error = cp_trace_object(event->json, event->json_length, &object);
 		if (!error && object)
 			told_of(event, object, rule, what, values);
-		if (!error && event->is_entry && json_object_get(trace->header, "args"))
+		if (!error && event->is_entry && !rule->as_text && json_object_get(trace->header, "args"))
 			ret->hash = hash_args(json_object_get(object, "args"), rule, trace);
 		if (!error && cp_trace_json_refused())
 			error = &cp_error_no_memory;
 		json_decref(object);
 	} else {
 		entry_of(event, rule, trace, what, values);
-		ret->hash = cp_step_hash_values(event->values, event->value_count, rule, cp_step_return_value(trace));
+		if (!rule->as_text)
+			ret->hash = cp_step_hash_values(event->values, event->value_count, rule, cp_step_return_value(trace));
 	}
-	if (!ret->hash && values->length)
-		ret->hash = cp_names_hash(0, values->bytes, values->length);
+	if (!error)
+		cp_step_finish(rule, ret);
 	if (!error && (what->failed || values->failed))
 		error = &cp_error_no_memory;
 	return error;

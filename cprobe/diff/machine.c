@@ -6,12 +6,10 @@
 #include "diff/machine.h"
 #include "trace/inside.h"
 
-/* QEMU's options that make the machine; others say where the run's files are. */
-static const char *const options[] = { "-M", "-machine", "-accel", "-cpu", "-m", "-append", "-icount", "-seed", "-rtc",
-	"-initrd", NULL };
+const char *const cp_machine_options[] = { "-M", "-machine", "-accel", "-cpu", "-smp", "-m", "-append", "-icount", "-seed",
+	"-rtc", "-initrd", NULL };
 
-/* The value of an option of QEMU's, the last one if it is given more than once; NULL: it is not given. */
-static const char *argument_of(const struct cp_trace *trace, const char *option)
+const char *cp_machine_argument(const struct cp_trace *trace, const char *option)
 {
 	json_t *arguments = json_object_get(json_object_get(trace->header, "qemu"), "arguments"), *item;
 	const char *ret = NULL;
@@ -23,7 +21,7 @@ static const char *argument_of(const struct cp_trace *trace, const char *option)
 		if (text && !strcmp(text, option))
 			ret = json_string_value(json_array_get(arguments, i + 1));
 	}
-	return ret;
+	return ret && !strcmp(option, "-initrd") && strrchr(ret, '/') ? strrchr(ret, '/') + 1 : ret;
 }
 
 static const char *text_of(const struct cp_trace *trace, const char *outer, const char *key)
@@ -60,8 +58,12 @@ struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_tr
 			context);
 	if (!error)
 		error = compare("QEMU's version", text_of(a, "qemu", "version"), text_of(b, "qemu", "version"), each, context);
-	for (size_t i = 0; options[i] && !error; i++)
-		error = compare(options[i], argument_of(a, options[i]), argument_of(b, options[i]), each, context);
+	for (size_t i = 0; cp_machine_options[i] && !error; i++) {
+		const char *option = cp_machine_options[i];
+
+		if (strcmp(option, "-smp"))
+			error = compare(option, cp_machine_argument(a, option), cp_machine_argument(b, option), each, context);
+	}
 	if (!error)
 		error = compare("scenario", text_of(a, NULL, "scenario"), text_of(b, NULL, "scenario"), each, context);
 	if (!error)
@@ -77,7 +79,7 @@ struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_tr
 /* "2", "cpus=2,cores=2", "cores=2,cpus=2" */
 unsigned long cp_machine_vcpus(const struct cp_trace *trace)
 {
-	const char *text = argument_of(trace, "-smp"), *key = text;
+	const char *text = cp_machine_argument(trace, "-smp"), *key = text;
 
 	while (key && strncmp(key, "cpus=", 5)) {
 		key = strchr(key, ',');

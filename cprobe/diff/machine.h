@@ -12,6 +12,15 @@ typedef struct cp_error *cp_machine_fn(void *context, const char *text);
 struct cp_error *cp_machine_compare(const struct cp_trace *a, const struct cp_trace *b, cp_machine_fn *each,
 	void *context);
 
+/* QEMU's options that make the machine, ended with NULL; others say where the run's files are. */
+extern const char *const cp_machine_options[];
+
+/*
+ * The value of an option of QEMU's, the last one if it is given more than once; NULL: it is not given. Of a file its name
+ * alone: where it lies does not matter to the guest.
+ */
+const char *cp_machine_argument(const struct cp_trace *trace, const char *option);
+
 /* vCPUs by QEMU's arguments; 0: they do not say. */
 unsigned long cp_machine_vcpus(const struct cp_trace *trace);
 

@@ -9,17 +9,29 @@
 #ifndef CPROBE_STEPS_H
 #define CPROBE_STEPS_H
 
+#include "base/arena.h"
 #include "diff/names.h"
 #include "trace/trace.h"
 
 #define CP_STREAM_CONSOLE	-2
 #define CP_STREAM_SESSION	-1	/* what no vCPU did, else than on the console */
 
+/* What is left out of a comparison, each by globs on what a step is. */
+enum cp_ignored {
+	CP_IGNORED_STEPS,	/* of vCPUs, and of the session */
+	CP_IGNORED_VALUES,	/* of such steps */
+	CP_IGNORED_LINES,	/* of the console; their numbers are written as # */
+	CP_IGNORED_NUMBERS,	/* in such lines */
+	CP_IGNORED_KINDS
+};
+
 /* What is taken for the same. */
 struct cp_step_rule {
 	enum cp_console console;
 	bool other_kernel;	/* values that may be addresses in the kernel are not compared */
 	bool no_values;		/* of function entries: those of the two boots are of other things */
+	bool as_text;		/* values are compared as they are written, and events are taken one by one: the other is a text */
+	struct cp_globs ignored[CP_IGNORED_KINDS];
 };
 
 /* A step as a source has it. Pointers hold during the call only. */
@@ -40,11 +52,13 @@ struct cp_stream {
 	bool has_values;	/* blocks: some of its blocks have */
 };
 
+#define CP_TIME_UNKNOWN UINT64_MAX
+
 /* More of a step. Strings are the struct's own, for cp_step_details_deinit(); NULL: it has none. */
 struct cp_step_details {
 	size_t stream, at;	/* which: an index of streams, and of its steps; set before it is asked for */
 	bool known;
-	uint64_t t;
+	uint64_t t;		/* ns, or CP_TIME_UNKNOWN */
 	uint64_t address;	/* of a function's entry; 0: none */
 	char *values;		/* "eax=0x1, ebx=0x2" */
 	char *text;		/* a console's line */
@@ -59,7 +73,10 @@ struct cp_steps {
 	size_t stream_count;
 	uint32_t *by_number;		/* 1 + index of a stream, by its number + 2, while they are made; owned */
 	bool cut;			/* the source ended before the boot did */
-	struct cp_trace *trace;		/* where details are looked up; the caller's */
+	struct cp_trace *trace;		/* where details are looked up, as is what `look` uses; the caller's */
+	const void *source;
+	/* For a source that is no trace; as cp_steps_look(), and `wanted` is sorted by stream and step. */
+	struct cp_error *(*look)(const struct cp_steps *steps, struct cp_step_details *wanted, size_t count);
 };
 
 void cp_steps_deinit(struct cp_steps *steps);
@@ -77,8 +94,8 @@ const struct cp_stream *cp_steps_stream(const struct cp_steps *steps, int number
 struct cp_error *cp_steps_of_trace(struct cp_trace *trace, const struct cp_step_rule *rule, struct cp_names *names,
 	struct cp_steps *ret);
 
-/* Are its events in order only when they are walked by time: lines, or blocks into which a session has told more? */
-bool cp_steps_are_told(const struct cp_trace *trace);
+/* Are they taken one by one, in order of time: lines, blocks into which a session has told more, or to be as texts? */
+bool cp_steps_are_told(const struct cp_steps *steps);
 
 /* Fill the details of some steps; `wanted` may be put into another order. */
 struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_details *wanted, size_t count);
@@ -108,6 +125,15 @@ struct cp_step_texts {
 
 struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule,
 	const struct cp_trace *trace, struct cp_step_texts *ret);
+
+/* A console's line as a step. */
+void cp_step_of_line(const char *line, size_t length, const struct cp_step_rule *rule, struct cp_step_texts *ret);
+
+/* Leave out what the rule says, of a step with its texts; then make the hash of its values, if it has none yet. */
+void cp_step_finish(const struct cp_step_rule *rule, struct cp_step_texts *step);
+
+/* Text in which addresses of the kernel's half are words "(address)". */
+void cp_step_add_masked(struct cp_text *text, const char *bytes, size_t length);
 
 /* The hash of values of an entry in blocks, without its texts. */
 uint64_t cp_step_hash_values(const uint64_t *values, size_t count, const struct cp_step_rule *rule, int without);

@@ -200,13 +200,15 @@ static struct cp_error *take_blocks(struct cp_steps *steps)
 	return error ? error : take_consoles(steps);
 }
 
-bool cp_steps_are_told(const struct cp_trace *trace)
+bool cp_steps_are_told(const struct cp_steps *steps)
 {
+	const struct cp_trace *trace = steps->trace;
+
 	for (size_t i = 0; i < trace->block_count; i++) {
 		if (trace->blocks[i].kind == CP_BLOCK_JSON)
 			return true;
 	}
-	return !trace->is_blocks;
+	return !trace->is_blocks || steps->rule.as_text;
 }
 
 static struct cp_error *check_order(const struct cp_trace *trace)
@@ -226,7 +228,7 @@ struct cp_error *cp_steps_of_trace(struct cp_trace *trace, const struct cp_step_
 	struct cp_error *error = check_order(trace);
 
 	if (!error)
-		error = cp_steps_are_told(trace) ? take_all(&steps) : take_blocks(&steps);
+		error = cp_steps_are_told(&steps) ? take_all(&steps) : take_blocks(&steps);
 	if (error) {
 		cp_steps_deinit(&steps);
 		return error;

@@ -366,7 +366,7 @@ def test_lines_of_the_source(probe: Cprobe, guest: Path, tmp_path: Path, compare
 # -- Bad input --
 
 @pytest.mark.parametrize("words, said", [
-    ([], "BASELINE"), (["trace"], "two traces"), (["a", "b", "c"], "two traces"),
+    ([], "BASELINE"), (["trace"], "give BASELINE"), (["a", "b", "c"], "give BASELINE"),
     (["trace", "trace", "--console", "loud"], "exact, text or none"),
     (["trace", "trace", "--slower", "x"], "whole number"), (["trace", "trace", "--format", "gdb"], "text or json")])
 def test_usage(probe: Cprobe, tmp_path: Path, words: list[str], said: str) -> None:

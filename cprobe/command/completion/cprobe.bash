@@ -43,7 +43,7 @@ _cprobe_value() {
 }
 
 _cprobe() {
-    local verbs='info list find line symbol type symbolize coverage events tree top why next diff' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
+    local verbs='info list find line symbol type symbolize coverage events tree top why next diff baseline' cur=${COMP_WORDS[COMP_CWORD]} word before='' i
     local options='' words=0 ended=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -60,6 +60,7 @@ _cprobe() {
         top) options='--from --to --gap --limit' ;;
         why) options='--limit' ;;
         next) options='--func --limit' ;;
+        baseline) options='--console --slower --like --kernel' ;;
         diff) options='--console --slower --limit --kernel --kernel-baseline' ;;
         info | line | symbol | type) ;;
         help | --help)
@@ -91,6 +92,8 @@ _cprobe() {
     elif [[ -z $ended && $cur == -* ]]; then
         _cprobe_words "$cur" '' "$options --format --help"
     elif [[ ${COMP_WORDS[1]} == @(events|diff) ]] && ((words == 0)); then
+        compopt -o default 2>/dev/null
+    elif [[ ${COMP_WORDS[1]} == baseline ]]; then
         compopt -o default 2>/dev/null
     elif ((words == 0)); then
         _cprobe_elf_files "$cur"

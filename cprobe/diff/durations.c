@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "diff/durations.h"
+#include "diff/machine.h"
+#include "trace/inside.h"
+
+#define NONE UINT32_MAX
+
+/* What a vCPU entered last. */
+struct entered {
+	uint32_t function;	/* its name's number; NONE: nothing yet, or what is ignored */
+	uint64_t t;
+};
+
+struct summing {
+	const struct cp_step_rule *rule;
+	const struct cp_trace *trace;
+	struct cp_names *names;
+	struct cp_step_texts texts;
+	struct entered *vcpus;		/* owned */
+	size_t vcpu_count;
+	uint64_t *sums;			/* by number; owned */
+	size_t sum_count;
+	uint64_t last;
+};
+
+static struct cp_error *add(struct summing *s, struct entered *vcpu, uint64_t t)
+{
+	while (vcpu->function != NONE && s->sum_count <= vcpu->function) {
+		uint64_t *grown = cp_grow(s->sums, s->sum_count, sizeof(*grown));
+
+		if (!grown)
+			return &cp_error_no_memory;
+		s->sums = grown;
+		grown[s->sum_count++] = 0;
+	}
+	if (vcpu->function != NONE && t > vcpu->t)
+		s->sums[vcpu->function] += t - vcpu->t;
+	return NULL;
+}
+
+static struct cp_error *take(void *context, const struct cp_event *event)
+{
+	struct summing *s = context;
+	struct entered *vcpu;
+	struct cp_error *error;
+
+	s->last = event->t > s->last ? event->t : s->last;
+	if (event->vcpu < 0 || !event->is_entry)
+		return NULL;
+	while (s->vcpu_count <= (size_t)event->vcpu) {
+		struct entered *grown = cp_grow(s->vcpus, s->vcpu_count, sizeof(*grown));
+
+		if (!grown)
+			return &cp_error_no_memory;
+		s->vcpus = grown;
+		grown[s->vcpu_count++] = (struct entered){ NONE, 0 };
+	}
+	vcpu = &s->vcpus[event->vcpu];
+	error = add(s, vcpu, event->t);
+	if (!error)
+		error = cp_step_of_event(event, s->rule, s->trace, &s->texts);
+	*vcpu = (struct entered){ NONE, event->t };
+	if (!error && s->texts.is_step)
+		error = cp_names_number(s->names, event->function, strlen(event->function), &vcpu->function);
+	return error;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct cp_duration *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static struct cp_error *finish(struct summing *s, struct cp_durations *ret)
+{
+	uint64_t end = cp_trace_end_time(s->trace);
+	struct cp_error *error = NULL;
+
+	end = end > s->last ? end : s->last;
+	for (size_t i = 0; i < s->vcpu_count && !error; i++)
+		error = add(s, &s->vcpus[i], end);
+	if (error)
+		return error;
+	ret->items = calloc(s->sum_count + 1, sizeof(*ret->items));
+	if (!ret->items)
+		return &cp_error_no_memory;
+	for (size_t i = 0; i < s->sum_count; i++) {
+		if (s->sums[i])
+			ret->items[ret->count++] = (struct cp_duration){ ret->names.texts[i], s->sums[i] };
+	}
+	qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
+	ret->whole = end;
+	return NULL;
+}
+
+struct cp_error *cp_durations_of_trace(struct cp_trace *trace, const struct cp_step_rule *rule, struct cp_durations *ret)
+{
+	struct summing s = { .rule = rule, .trace = trace, .names = &ret->names };
+	struct cp_error *error;
+
+	*ret = (struct cp_durations){ .items = NULL };
+	cp_names_init(&ret->names);
+	if (!trace->is_blocks || !cp_machine_is_icount(trace))
+		return NULL;
+	error = cp_trace_walk(trace, take, &s);
+	if (!error)
+		error = finish(&s, ret);
+	free(s.vcpus);
+	free(s.sums);
+	cp_text_deinit(&s.texts.what);
+	cp_text_deinit(&s.texts.values);
+	if (error)
+		cp_durations_deinit(ret);
+	return error;
+}
+
+void cp_durations_deinit(struct cp_durations *durations)
+{
+	free(durations->items);
+	cp_names_deinit(&durations->names);
+	*durations = (struct cp_durations){ .items = NULL };
+}
+
+const struct cp_duration *cp_duration_of(const struct cp_durations *durations, const char *name)
+{
+	struct cp_duration key = { .name = name };
+
+	return durations->count ? bsearch(&key, durations->items, durations->count, sizeof(key), by_name) : NULL;
+}
+
+static int by_loss(const void *a, const void *b)
+{
+	const struct cp_slower *x = a, *y = b;
+	uint64_t of_x = x->is - x->was, of_y = y->is - y->was;
+
+	if (of_x != of_y)
+		return of_x > of_y ? -1 : 1;
+	return !x->name || !y->name ? (x->name != NULL) - (y->name != NULL) : strcmp(x->name, y->name);
+}
+
+struct cp_error *cp_durations_compare(const struct cp_durations *expected, const struct cp_durations *now, uint64_t percent,
+	struct cp_slower **ret, size_t *count)
+{
+	/* In doubles: a product could overflow. */
+	double factor = 1 + (double)percent / 100, least = (double)expected->whole / CP_DURATIONS_LEAST;
+	struct cp_slower *found = calloc(now->count + 2, sizeof(*found));
+
+	*count = 0;
+	*ret = found;
+	if (!found)
+		return &cp_error_no_memory;
+	if (!expected->whole || !now->whole)
+		return NULL;
+	if ((double)now->whole > (double)expected->whole * factor)
+		found[(*count)++] = (struct cp_slower){ NULL, expected->whole, now->whole };
+	for (size_t i = 0; i < now->count; i++) {
+		const struct cp_duration *is = &now->items[i], *was = cp_duration_of(expected, is->name);
+
+		/* Of what was not worth to be told, so much more is. */
+		if ((double)is->ns > (was ? (double)was->ns : 2 * least) * factor && (double)is->ns > least)
+			found[(*count)++] = (struct cp_slower){ is->name, was ? was->ns : 0, is->ns };
+	}
+	qsort(found, *count, sizeof(*found), by_loss);
+	return NULL;
+}
