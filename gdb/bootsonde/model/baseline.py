@@ -60,7 +60,7 @@ class Boot:
         found += [("qemu", self.qemu)] if self.qemu is not None else []
         found += [("until", text) for text in self.until]
         found += [("timeout", f"{self.timeout_s:g}")] if self.timeout_s is not None else []
-        return ["[boot]", *(f"{key} = {_quoted(value or '')}".rstrip() for key, value in found)]
+        return ["[boot]", *(f"{key} = {_quoted(value or '')}" for key, value in found)]
 
 
 @dataclass
@@ -78,8 +78,9 @@ class Baseline:
 
 
 def _quoted(value: str) -> str:
-    """A value whose blanks at its ends matter is written as a string of JSON."""
-    return json.dumps(value, ensure_ascii=False) if value != value.strip() or value.startswith('"') else value
+    """A value that is empty, or whose blanks at its ends matter, is written as a string of JSON."""
+    is_plain = value and value == value.strip() and not value.startswith('"')
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def _unquoted(value: str, where: str) -> str:
