@@ -71,7 +71,7 @@ def _choice(config: pytest.Config) -> Choice:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What is wrong with the options is said before anything runs."""
-    if any(config.getoption(f"bootsonde_{name}", None) for name in ("matrix", "timeout", "boot")):
+    if any(config.getoption(f"bootsonde_{name}", None) not in (None, []) for name in ("matrix", "timeout", "boot")):
         _choice(config)
 
 

@@ -27,7 +27,7 @@ def test_files_are_relative_to_the_matrix() -> None:
 
 
 def test_files_of_one_name_are_told_apart() -> None:
-    assert names("kernel = a/kernel\nkernel = b/kernel\n") == ["kernel=/m/a/kernel", "kernel=/m/b/kernel"]
+    assert names("kernel = a/kernel\nkernel = b/kernel\n") == ["kernel=a/kernel", "kernel=b/kernel"]
 
 
 @pytest.mark.parametrize(("text", "says"), [
