@@ -61,6 +61,13 @@ def test_another_kernel_is_noted(baselines: Baselines, tmp_path: Path) -> None:
     assert f"note: recorded with the kernel clockguest, and this is {kernel}" in done.out
 
 
+def test_another_configuration_is_noted(baselines: Baselines) -> None:
+    path = baselines.other("boot")
+    path.write_text(re.sub(r"config = sha256:.{8}", "config = sha256:00000000", path.read_text()))
+    done = baselines.replay(path).expect(1)
+    assert re.search(r"  note: another config: sha256:\w+ \(11 options\); recorded: sha256:00000000", done.out)
+
+
 def test_a_folder_stands_for_the_baselines_in_it(baselines: Baselines) -> None:
     (baselines.folder / "deep").mkdir()
     baselines.put("b")

@@ -189,7 +189,10 @@ class Replaying:
             lines.append(f"note: recorded with the kernel {known[0]}, and this is {asked.kernel.path}")
         base = os.path.dirname(os.path.abspath(asked.path))
         boot = replace(self._baseline.boot, options={**self._baseline.boot.options, **asked.options})
-        for key, value in [*disk_facts(boot, base), *config_facts(asked.kernel)]:
+        facts = disk_facts(boot, base)
+        if self._baseline.of_recorded("config"):
+            facts += config_facts(asked.kernel) or [("config", "none in this kernel")]
+        for key, value in facts:
             was = self._baseline.of_recorded(key)
             if was and was != [value]:
                 lines.append(f"note: another {key}: {value}; recorded: {was[0]}")
