@@ -16,7 +16,7 @@ from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, path_of
 from bootsonde.host.identity import sha256
 from bootsonde.host.options import (ICOUNT, add_boot_options, boot_request, check_output, check_timeout, check_until,
                                     conf_of_folder, globs_of, launcher_options, pairs)
-from bootsonde.host.report import report
+from bootsonde.host.report import report, shown
 from bootsonde.model.baseline import FILES, OPTIONS, Boot, put_in
 from bootsonde.model.errors import UserError
 from bootsonde.model.kernelconfig import read_config
@@ -152,7 +152,8 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     check_size(text, words.output, words.large)
     publish(output, text, before)
     print(f"bootsonde: recorded in {words.output}: {len(text.splitlines()):,} lines")
-    print(f"  the same again: bootsonde replay {shlex.quote(words.output)}")
+    given = f" --kernel {shown(words.kernel)}" if words.kernel else ""
+    print(f"  the same again: bootsonde replay {shown(output)}{given}")
     return 0
 
 

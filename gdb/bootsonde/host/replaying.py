@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from bootsonde import places
 from bootsonde.host.baselines import cprobe, load
 from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once
 from bootsonde.host.record import config_facts, disk_facts
-from bootsonde.host.report import last_lines, file_text
+from bootsonde.host.report import file_text, last_lines, shown
 from bootsonde.model.baseline import Baseline
 from bootsonde.model.errors import UserError
 from bootsonde.model.matrix import Row, read_matrix
@@ -222,7 +221,8 @@ class Replaying:
         return lines
 
     def _next(self) -> List[str]:
-        return [f"if this is meant: bootsonde replay --accept {shlex.quote(self._asked.path)}"]
+        return ["if this is meant: bootsonde replay --accept " + shown(self._asked.path) + " --kernel "
+                + shown(self._asked.kernel.path)]
 
 
 def carry_out(asked: Replay) -> Result:

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import shlex
 import shutil
 import signal
 import sys
@@ -18,7 +17,7 @@ from bootsonde import places
 from bootsonde.host.guest import Guest, LaunchError
 from bootsonde.host.identity import build_id, kernel_identity, qemu_version
 from bootsonde.host.progress import Progress
-from bootsonde.host.report import file_text, report
+from bootsonde.host.report import file_text, report, shown
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import Ended, session
 from bootsonde.host.vcpus import vcpu_places
@@ -253,19 +252,13 @@ def _put_together(output: str, path: str) -> None:
         put_in(stream, output, shifted((event for event in gdbs.events if event["kind"] != "console"), later))
 
 
-def _shown(path: str) -> str:
-    """A path as a person would type it here."""
-    near = os.path.relpath(path)
-    return shlex.quote(path if near.startswith(os.path.join("..", "..")) else near)
-
-
 def _result(request: TraceRequest, status: Status, ran: bool) -> List[str]:
     """ran: the guest did, so that something should have been entered."""
     size = os.path.getsize(request.output) if os.path.exists(request.output) else 0
     each = f", {size / status.events:.1f} bytes each" if status.events >= _ENOUGH and not request.coverage else ""
     what = "entries counted" if request.coverage else "event" if status.events == 1 else "events"
-    cprobe = "cprobe" if shutil.which("cprobe") else _shown(places.cprobe())
-    kernel, output = _shown(request.boot.symbols), _shown(request.output)
+    cprobe = "cprobe" if shutil.which("cprobe") else shown(places.cprobe())
+    kernel, output = shown(request.boot.symbols), shown(request.output)
     lines = [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}"]
     if not status.events and ran:
         lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it "
