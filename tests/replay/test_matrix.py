@@ -51,12 +51,13 @@ def test_each_combination_is_a_replay(baselines: Baselines, more: tuple[str, ...
         ("diverged", "boot[smp=2]"), ("equal", "boot[smp=1]")]
 
 
-def test_kernels_of_a_matrix_are_booted(baselines: Baselines) -> None:
+@pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_kernels_of_a_matrix_are_booted(baselines: Baselines, more: tuple[str, ...]) -> None:
     kernels = [baselines.lab.build / "guest" / name for name in ("clockguest", "clockguest.full", "nosuch")]
     (baselines.folder / "matrix").write_text("".join(f"kernel = {path}\n" for path in kernels))
-    done = baselines.replay(baselines.put(), "--matrix", "matrix").expect(2)
-    assert re.findall(r"^(equal|not run) +(boot\S+)", done.out, re.MULTILINE) == [
-        ("equal", "boot[kernel=clockguest]"), ("equal", "boot[kernel=clockguest.full]"),
+    done = baselines.replay(baselines.put(), "--matrix", "matrix", *more).expect(2)
+    assert sorted(re.findall(r"^(equal|not run) +(boot\S+)", done.out, re.MULTILINE)) == [
+        ("equal", "boot[kernel=clockguest.full]"), ("equal", "boot[kernel=clockguest]"),
         ("not run", "boot[kernel=nosuch]")]
 
 

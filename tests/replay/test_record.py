@@ -127,6 +127,7 @@ def test_force_writes_over_it(baselines: Baselines) -> None:
     (["--all", "--accel", "kvm"], "virtual time needs --accel tcg"),
     (["--all", "--rr", "record:x"], "--rr: "),
     (["--all", "--write"], "--write: "),
+    (["--all", "--slower", "much"], "--slower much: give a whole number of percent, or no"),
     (["--all", "--timeout", "-1"], "--timeout wants a positive number"),
     (["--all", "--kernel", "nosuch"], "nosuch: no such kernel"),
     (["--all", "--initrd", "nosuch"], "no "),

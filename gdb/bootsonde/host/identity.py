@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -48,6 +47,7 @@ def _remembered(what: str, path: str, find: Callable[[str], Optional[str]]) -> O
 
 
 def _hash(path: str) -> str:
+    import hashlib  # Not at the top: it takes longer to load than what is remembered to be read.
     digest = hashlib.sha256()
     with open(path, "rb") as kernel:
         for block in iter(lambda: kernel.read(1 << 20), b""):

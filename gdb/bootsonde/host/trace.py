@@ -21,11 +21,9 @@ from bootsonde.host.report import file_text, report, shown
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import Ended, session
 from bootsonde.host.vcpus import vcpu_places
-from bootsonde.model.blockwriter import put_in, shifted
 from bootsonde.model.ending import Ending
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import Outcome, Verdict, guest_exit
-from bootsonde.model.trace import read_trace
 from bootsonde.probe import Probe
 
 #: How often console, plugin and QEMU are looked at; seconds.
@@ -242,6 +240,9 @@ def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording)
 
 
 def _put_together(output: str, path: str) -> None:
+    # Not at the top: who records without a scenario reads no trace, and starts sooner.
+    from bootsonde.model.blockwriter import put_in, shifted
+    from bootsonde.model.trace import read_trace
     with open(path, encoding="utf-8") as file:
         gdbs = read_trace(file, path)
     started = (gdbs.end or {}).get("started")

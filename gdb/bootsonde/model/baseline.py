@@ -6,7 +6,6 @@ and may stand anywhere; blank lines mean nothing.
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
@@ -277,6 +276,7 @@ def _comments(lines: List[str]) -> List[Tuple[int, List[str]]]:
 
 def _places(old: List[Tuple[str, str]], new: List[Tuple[str, str]]) -> List[int]:
     """For each line of old, and its end, the line of new that it is, or the one before which it would stand."""
+    import difflib  # Not at the top: a replay does without.
     meant = [[index for index, key in enumerate(keys) if key[1]] for keys in (old, new)]
     before, after = [[keys[index] for index in meant[side]] for side, keys in enumerate((old, new))]
     places = [len(new)] * (len(old) + 1)
