@@ -231,7 +231,11 @@ case $rr in replay:*) check_file --rr "${rr#replay:}" ;; esac
 
 folder=$(absolute "$(run_folder)")
 state=$folder/$name.state
-[ -n "$console" ] || console=$folder/$name.console
+if [ -n "$console" ]; then
+    [ -d "${console%/*}/" ] || missing "--console: there is no folder ${console%/*}"
+else
+    console=$folder/$name.console
+fi
 
 # try_kvm CPU: does this QEMU start a vCPU under KVM here? /dev/kvm may exist and still fail.
 try_kvm() {
@@ -257,7 +261,10 @@ fi
 
 # commas TEXT: as part of a QEMU option, where a comma ends a value and two are one.
 commas() {
-    printf '%s\n' "$1" | sed 's/,/,,/g'
+    case $1 in
+        *,*) printf '%s\n' "$1" | sed 's/,/,,/g' ;;
+        *) printf '%s\n' "$1" ;;
+    esac
 }
 
 # plugin_option FILE[,ARGS]: the file name may have commas itself: the shortest one that exists is it.
@@ -397,7 +404,6 @@ announce() {
 make_run_folder "$folder"
 sweep "$folder"
 [ ! -e "$state" ] || missing "a guest named $name runs already (process $(state_get "$state" pid)): choose another name"
-[ -d "${console%/*}/" ] || missing "--console: there is no folder ${console%/*}"
 case $stub in
     '') ;;
     unix:*) free_socket --stub "${stub#unix:}" ;;

@@ -17,6 +17,9 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 #: The checkout's root, or a folder that is none when the package is installed.
 CHECKOUT = os.path.dirname(os.path.dirname(_PACKAGE))
 
+#: Where a kernel may be named.
+CONF_OF_FOLDER = "./bootsonde.conf"
+
 
 def _build_folder() -> str:
     return os.environ.get("BOOTSONDE_BUILD", os.path.join(CHECKOUT, "build"))
@@ -81,7 +84,7 @@ def default_kernel() -> Tuple[str, str]:
         return kernel, "$BOOTSONDE_KERNEL"
     kernel = read_conf("bootsonde.conf").get("kernel")
     if kernel:
-        return kernel, "./bootsonde.conf"
+        return kernel, CONF_OF_FOLDER
     kernel = reference_guest()
     if not os.path.exists(kernel):
         raise UserError(f"no kernel named and the reference guest is not built ({kernel}): give --kernel, or "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 import pytest
 
@@ -71,8 +71,17 @@ def _choice(config: pytest.Config) -> Choice:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What is wrong with the options is said before anything runs."""
-    if any(config.getoption(f"bootsonde_{name}", None) for name in ("matrix", "timeout", "boot")):
+    if any(config.getoption(f"bootsonde_{name}", None) not in (None, []) for name in ("matrix", "timeout", "boot")):
         _choice(config)
+
+
+def pytest_report_header(config: pytest.Config) -> List[str]:
+    """The kernel, as the command announces it; none where there is none to boot, which the tests say."""
+    try:
+        choice = _choice(config)
+        return [] if choice.has_kernels else [f"bootsonde: kernel {choice.kernel.path}"]
+    except pytest.UsageError:
+        return []
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[BaselineFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from dataclasses import dataclass
 from typing import Dict, List, Union
 
@@ -42,6 +43,14 @@ class Came:
     trace: str
     console: str
     said: Dict[str, str]
+
+
+def temporary_folder(what: str) -> str:
+    """A new folder for what a boot leaves. Raises UserError."""
+    try:
+        return tempfile.mkdtemp(prefix=f"bootsonde-{what}-")
+    except OSError as error:
+        raise UserError(f"no temporary folder can be made ({error}): set TMPDIR") from None
 
 
 def path_of(value: str, base: str) -> str:

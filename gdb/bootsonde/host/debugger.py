@@ -9,9 +9,8 @@ from typing import List
 
 from bootsonde import places
 from bootsonde.host.request import RunRequest
-from bootsonde.model.config import SESSION_VARIABLE
+from bootsonde.model.config import SESSION_VARIABLE, SET_VARIABLE
 from bootsonde.model.errors import UserError
-from bootsonde.model.scenario import SET_VARIABLE
 
 
 def _gdb_command(request: RunRequest) -> List[str]:

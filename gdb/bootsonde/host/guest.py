@@ -1,4 +1,7 @@
-"""A guest for one run: QEMU, started by the launcher with private sockets, ended with the run."""
+"""A guest for one run: QEMU with private sockets, as the launcher composes it, ended with the run.
+
+The launcher is asked once for QEMU's command line, which the trace's header has too; it takes as long as QEMU's start.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from bootsonde import places
 from bootsonde.host.qmp import Qmp
 from bootsonde.host.report import file_text
 from bootsonde.host.request import BootRequest
-from bootsonde.model.guests import private_folder, run_folder
+from bootsonde.model.guests import private_folder
 from bootsonde.model.outcome import Outcome
 
 #: How long QEMU may take to open its monitor, and to end when asked; seconds.
@@ -38,7 +41,7 @@ class LaunchError(Exception):
 class Guest:
     """A context manager. Inside it QEMU waits at its first instruction, or has ended; after it nothing is left.
 
-    folder: private, 0700, holds sockets and logs. stub, console: paths in it.
+    folder: private, 0700, holds sockets and logs. stub, console: paths in it. arguments: QEMU's command line.
     """
 
     def __init__(self, boot: BootRequest, more: Callable[[Guest], List[str]] = lambda guest: [],
@@ -53,6 +56,7 @@ class Guest:
         self._prepare = prepare
         self._end_s = end_s
         self.folder = ""
+        self.arguments: List[str] = []
         self.qmp: Optional[Qmp] = None
         self.status: Optional[int] = None
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -72,18 +76,25 @@ class Guest:
             raise
         return self
 
-    def _command(self, *extra: str) -> List[str]:
+    def _composed(self) -> List[str]:
+        """QEMU's command line. Raises LaunchError where the launcher refuses to compose one."""
         words = [places.shared_file("launch", "microvm_debug.sh"), "--name", self.name, "--stub", f"unix:{self.stub}",
                  "--qmp", os.path.join(self.folder, "qmp"), "--console", self.console, *self._boot.options,
                  *self._more(self), "--kernel", self._boot.kernel,
-                 *(["--disk", self._boot.disk] if self._boot.disk else []), *extra]
-        return [*words, "--", *self._boot.qemu_args] if self._boot.qemu_args else words
+                 *(["--disk", self._boot.disk] if self._boot.disk else []), "--dry-run"]
+        words += ["--", *self._boot.qemu_args] if self._boot.qemu_args else []
+        shown = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               check=False)
+        if shown.returncode:
+            raise LaunchError(shown.returncode, shown.stderr.decode("utf-8", "replace").strip())
+        return shlex.split(shown.stdout.decode("utf-8", "replace"))
 
     def _start(self) -> None:
+        self.arguments = self._composed()
         self._prepare(self)
         with open(self.log, "wb") as log:
             # A session of its own: Ctrl-C on the terminal is for the run, not for QEMU.
-            self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL,
+            self._process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL,
                                              stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
         self._guard = subprocess.Popen(["/bin/sh", "-c", 'read -r _; kill -TERM "$1" 2>/dev/null', "guard",
                                         str(self._process.pid)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -91,7 +102,7 @@ class Guest:
         deadline = time.monotonic() + START_S
         while not os.path.exists(os.path.join(self.folder, "qmp")):
             if self._process.poll() is not None:
-                raise LaunchError(self._process.returncode, self.log_text() or "the launcher said nothing")
+                raise LaunchError(self._process.returncode, self.log_text() or "QEMU said nothing")
             if time.monotonic() >= deadline:
                 raise LaunchError(3, f"QEMU did not open its monitor within {START_S:.0f} s. {self.log_text()}")
             time.sleep(0.005)
@@ -100,14 +111,6 @@ class Guest:
         except OSError as error:
             self._process.wait(END_S)
             raise LaunchError(self._process.returncode or 3, self.log_text() or str(error)) from None
-
-    def arguments(self) -> List[str]:
-        """QEMU's command line, as the launcher composes it. Raises LaunchError where it refuses to."""
-        shown = subprocess.run(self._command("--dry-run"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, check=False)
-        if shown.returncode:
-            raise LaunchError(shown.returncode, shown.stderr.decode("utf-8", "replace").strip())
-        return shlex.split(shown.stdout.decode("utf-8", "replace"))
 
     def log_text(self) -> str:
         """What the launcher and QEMU said on their own, not the guest."""
@@ -149,8 +152,3 @@ class Guest:
             self._guard.kill()
             self._guard.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
-        state = os.path.join(run_folder(), f"{os.path.basename(self.folder)}.state")
-        try:
-            os.unlink(state)
-        except OSError:
-            pass

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shlex
+import shutil
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from bootsonde.host.baselines import SUFFIX, cprobe, publish, text_of
-from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, path_of
+from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, path_of, temporary_folder
 from bootsonde.host.identity import sha256
 from bootsonde.host.options import (ICOUNT, add_boot_options, boot_request, check_output, check_timeout, check_until,
                                     conf_of_folder, globs_of, launcher_options, pairs)
-from bootsonde.host.report import report
+from bootsonde.host.report import report, shown
 from bootsonde.model.baseline import FILES, OPTIONS, Boot, put_in
 from bootsonde.model.errors import UserError
-from bootsonde.model.kernelconfig import read_config
 from bootsonde.model.outcome import DEFAULT_END, Outcome
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def add_parser(verbs: Verbs) -> None:
     kept = verb.add_argument_group("what is compared")
     kept.add_argument("--slower", metavar="P", help="P percent more virtual time are a divergence, or no (default: "
                                                     "cprobe baseline's)")
-    kept.add_argument("--console", choices=("exact", "numbers", "none"),
-                      help="the console's lines: as they are, but for their numbers, or not at all")
+    kept.add_argument("--console", choices=("exact", "text", "none"),
+                      help="the console's lines: as they are, but for words that begin with a digit, or not at all")
     verb.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the scenario")
     verb.add_argument("--until", metavar="TEXT", action="append", default=[],
                       help="the boot is over when the console shows TEXT (default: the scenario's end, or login:)")
@@ -98,6 +98,8 @@ def _check(words: argparse.Namespace) -> None:
                         ("plugin", "a baseline has no place for it")):
         if getattr(words, option):
             raise UserError(f"--{option}: {why}: leave it out")
+    if words.slower not in (None, "no") and not re.fullmatch(r"\d+%?", words.slower):
+        raise UserError(f"--slower {words.slower}: give a whole number of percent, or no")
     if words.timeout is not None:
         check_timeout(words.timeout)
     check_until(words.until)
@@ -144,7 +146,7 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     boot = _boot_of(words, qemu_args, conf, base)
     check_output("-o", output, request, words.scenario)
     compare = ["--console", words.console] if words.console is not None else []
-    compare += ["--slower", words.slower] if words.slower is not None else []
+    compare += ["--slower", words.slower.rstrip("%")] if words.slower is not None else []
     outcome, text = recorded_text(Recording(boot, Kernel(request.kernel, request.symbols), base, words.runs,
                                             words.timeout or TIMEOUT_S, compare), boot.lines())
     if text is None:
@@ -152,7 +154,8 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     check_size(text, words.output, words.large)
     publish(output, text, before)
     print(f"bootsonde: recorded in {words.output}: {len(text.splitlines()):,} lines")
-    print(f"  the same again: bootsonde replay {shlex.quote(words.output)}")
+    given = f" --kernel {shown(words.kernel)}" if words.kernel else ""
+    print(f"  the same again: bootsonde replay {shown(output)}{given}")
     return 0
 
 
@@ -168,7 +171,9 @@ def recorded_text(recording: Recording, boot_lines: Sequence[str]) -> Tuple[Outc
 
     Raises UserError for what cannot be run. How the boots end, and what does not repeat, is printed.
     """
-    with tempfile.TemporaryDirectory(prefix="bootsonde-record-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = temporary_folder("record")
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         traces = []
         for came in _boots(recording, folder):
             if came.verdict.outcome in (Outcome.LOST, Outcome.TIMEOUT):
@@ -179,8 +184,9 @@ def recorded_text(recording: Recording, boot_lines: Sequence[str]) -> Tuple[Outc
         status, text, said = cprobe("baseline", *recording.words, *traces)
     if said:
         print(said, file=sys.stderr)
-    if status or not text:
-        raise UserError("cprobe baseline made none")
+    if status:  # They do not end alike.
+        print("bootsonde: nothing was recorded", file=sys.stderr)
+        return Outcome.FAILED, None
     return Outcome.PASSED, put_in(text, list(boot_lines), _facts(recording))
 
 
@@ -212,5 +218,6 @@ def disk_facts(boot: Boot, base: str) -> List[Tuple[str, str]]:
 
 def config_facts(kernel: Kernel) -> List[Tuple[str, str]]:
     """The configuration that the kernel carries, or its symbols' file does."""
+    from bootsonde.model.kernelconfig import read_config  # Not at the top: a replay does without.
     config = read_config(kernel.path) or (read_config(kernel.symbols) if kernel.symbols != kernel.path else None)
     return [("config", str(config))] if config is not None else []

@@ -15,9 +15,8 @@ from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from bootsonde.host.accept import accept
 from bootsonde.host.baselines import SUFFIX
-from bootsonde.host.options import add_boot_options, check_timeout, conf_of_folder, launcher_options
+from bootsonde.host.options import add_boot_options, check_timeout, launcher_options
 from bootsonde.host.record import RUNS
 from bootsonde.host.replaying import Choice, Result, State, carry_out, choose, replays_of
 from bootsonde.model.baseline import FILES
@@ -107,12 +106,13 @@ def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if words.accept and (options or words.matrix or words.jobs or words.only or words.junitxml):
         raise UserError("--accept boots as [boot] says, and keeps it: change it there, and leave the boot's options, "
                         "--matrix, -n, -k and --junitxml out")
-    choice = choose(words.kernel, words.symbols or (None if words.kernel else conf_of_folder().get("symbols")),
-                    words.matrix, options, words.timeout, words.keep)
+    choice = choose(words.kernel, words.symbols, words.matrix, options, words.timeout, words.keep)
     if words.bisect:
         return _bisect(paths[0], choice)
-    print(f"bootsonde: kernel {choice.kernel.path}", flush=True)
+    if not choice.has_kernels:
+        print(f"bootsonde: kernel {choice.kernel.path}", flush=True)
     if words.accept:
+        from bootsonde.host.accept import accept
         return accept(paths, choice, words.runs, words.large)
     if words.jobs or words.only or words.junitxml:
         return _by_pytest(words, paths, choice)
@@ -223,7 +223,9 @@ def _by_pytest(words: argparse.Namespace, paths: List[str], choice: Choice) -> i
     arguments = ["-p", "bootsonde.pytest_plugin", "-c", os.devnull, "--rootdir", os.getcwd(), "--noconftest",
                  *(word for name in ("cacheprovider", "terminal", "doctest", "unittest", "nose", "pastebin", "stepwise",
                                      "faulthandler", "logging") for word in ("-p", f"no:{name}")),
-                 "--bootsonde-kernel", choice.kernel.path, "--bootsonde-symbols", choice.kernel.symbols]
+                 "-o", "junit_suite_name=bootsonde"]
+    if not choice.has_kernels:
+        arguments += ["--bootsonde-kernel", choice.kernel.path, "--bootsonde-symbols", choice.kernel.symbols]
     if words.matrix:
         arguments += ["--bootsonde-matrix", words.matrix]
     if words.jobs:

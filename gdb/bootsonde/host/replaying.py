@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Dict, List, Optional, Type
 
 from bootsonde import places
 from bootsonde.host.baselines import cprobe, load
-from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once
+from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, temporary_folder
 from bootsonde.host.record import config_facts, disk_facts
-from bootsonde.host.report import last_lines, file_text
+from bootsonde.host.options import conf_of_folder
+from bootsonde.host.report import file_text, last_lines, shown
 from bootsonde.model.baseline import Baseline
 from bootsonde.model.errors import UserError
 from bootsonde.model.matrix import Row, read_matrix
@@ -59,6 +58,11 @@ class Choice:
     timeout_s: Optional[float] = None
     keep: Optional[str] = None
 
+    @property
+    def has_kernels(self) -> bool:
+        """Whether the matrix names the kernels; `kernel` is its first one then."""
+        return bool(self.rows) and "kernel" in self.rows[0].values
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -87,7 +91,9 @@ def choose(kernel: Optional[str], symbols: Optional[str], matrix: Optional[str],
             raise UserError(f"a kernel is given, and {matrix} has some of its own: leave one of them out")
         kernel = rows[0].values["kernel"]
     if kernel is None:
-        kernel, _ = places.default_kernel()
+        kernel, origin = places.default_kernel()
+        if origin == places.CONF_OF_FOLDER:
+            symbols = symbols or conf_of_folder().get("symbols")
     kernel = os.path.abspath(kernel)
     if options.get("icount") == "":
         raise UserError("without icount no boot is like another")
@@ -121,7 +127,7 @@ class Replaying:
         self._is_kept = False
 
     def __enter__(self) -> Replaying:
-        self._folder = tempfile.mkdtemp(prefix="bootsonde-replay-")
+        self._folder = temporary_folder("replay")
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], *_: object) -> None:
@@ -189,7 +195,10 @@ class Replaying:
             lines.append(f"note: recorded with the kernel {known[0]}, and this is {asked.kernel.path}")
         base = os.path.dirname(os.path.abspath(asked.path))
         boot = replace(self._baseline.boot, options={**self._baseline.boot.options, **asked.options})
-        for key, value in [*disk_facts(boot, base), *config_facts(asked.kernel)]:
+        facts = disk_facts(boot, base)
+        if self._baseline.of_recorded("config"):
+            facts += config_facts(asked.kernel) or [("config", "none in this kernel")]
+        for key, value in facts:
             was = self._baseline.of_recorded(key)
             if was and was != [value]:
                 lines.append(f"note: another {key}: {value}; recorded: {was[0]}")
@@ -205,7 +214,9 @@ class Replaying:
         if self._asked.keep is None:
             self._is_kept = True
             return [f"{name} in {path}" for name, path in found]
-        stem = re.sub(r"[^\w.,=+-]", "_", self._asked.name)
+        near = os.path.dirname(os.path.relpath(self._asked.path))
+        stem = re.sub(r"[^\w.,=+-]", "_", self._asked.name if near.startswith(os.pardir) else
+                      os.path.join(near, self._asked.name))
         lines = []
         for name, path in found:
             to = os.path.join(self._asked.keep, f"{stem}.{name}")
@@ -219,7 +230,8 @@ class Replaying:
         return lines
 
     def _next(self) -> List[str]:
-        return [f"if this is meant: bootsonde replay --accept {shlex.quote(self._asked.path)}"]
+        return ["if this is meant: bootsonde replay --accept " + shown(self._asked.path) + " --kernel "
+                + shown(self._asked.kernel.path)]
 
 
 def carry_out(asked: Replay) -> Result:

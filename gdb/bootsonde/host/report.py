@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from typing import Dict, List, Optional
 
@@ -24,6 +25,12 @@ def file_text(path: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def shown(path: str) -> str:
+    """A path as a person would type it here."""
+    near = os.path.relpath(path)
+    return shlex.quote(path if near.startswith(os.path.join("..", "..")) else near)
 
 
 def last_lines(text: str) -> List[str]:

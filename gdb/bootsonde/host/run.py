@@ -93,7 +93,7 @@ def session(request: RunRequest, guest: Optional[Guest], folder: str, other: Opt
     kernel = kernel_identity(cprobe, request.boot.kernel, request.boot.symbols)
     header: Dict[str, Any] = {"kernel": kernel, "qemu": {}}
     if guest is not None and guest.qmp is not None:
-        header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments()}
+        header["qemu"] = {"version": guest.qmp.version, "arguments": guest.arguments}
     config = SessionConfig(
         stub=guest.stub if guest else other.target if other else gdb_target(str(request.attach)),
         kernel=request.boot.kernel, symbols=request.boot.symbols, cprobe=cprobe, headless=not request.prompt,

@@ -6,28 +6,24 @@ import contextlib
 import io
 import json
 import os
-import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, TextIO, Tuple
+from typing import Any, Dict, Iterator, List, TextIO, Tuple
 
 from bootsonde import places
 from bootsonde.host.guest import Guest, LaunchError
-from bootsonde.host.identity import build_id, kernel_identity
+from bootsonde.host.identity import build_id, kernel_identity, qemu_version
 from bootsonde.host.progress import Progress
-from bootsonde.host.report import file_text, report
+from bootsonde.host.report import file_text, report, shown
 from bootsonde.host.request import RunRequest, TraceRequest
 from bootsonde.host.run import Ended, session
 from bootsonde.host.vcpus import vcpu_places
-from bootsonde.model.blockwriter import put_in, shifted
 from bootsonde.model.ending import Ending
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import Outcome, Verdict, guest_exit
-from bootsonde.model.trace import read_trace
 from bootsonde.probe import Probe
 
 #: How often console, plugin and QEMU are looked at; seconds.
@@ -126,12 +122,12 @@ class _Recording:
         header."""
         request = self._request
         names = {guest.folder: "{run}", guest.name: "{name}", request.output: "{trace}", guest.console: "{console}"}
-        arguments = guest.arguments()
+        arguments = guest.arguments
         for name, stands_for in names.items():
             arguments = [word.replace(name, stands_for) for word in arguments]
         kernel = kernel_identity(places.cprobe(), request.boot.kernel, request.boot.symbols)
         header: Dict[str, Any] = {"kernel": kernel,
-                                  "qemu": {"version": _qemu_version(arguments[0]), "arguments": arguments}}
+                                  "qemu": {"version": qemu_version(arguments[0]), "arguments": arguments}}
         with open(os.path.join(guest.folder, "header"), "w", encoding="utf-8") as file:
             json.dump(header, file)
 
@@ -145,14 +141,6 @@ def _entry(name: str, probe: Probe) -> int:
         places_of_it = ", ".join(record["address"] for record in records)
         raise UserError(f"--stop-at {name}: this kernel has several, at {places_of_it}: give one of the addresses")
     return int(records[0]["address"], 16)
-
-
-def _qemu_version(qemu: str) -> Optional[str]:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        shown = subprocess.run([qemu, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                               errors="replace", stderr=subprocess.DEVNULL, timeout=10, check=False).stdout.split()
-        return shown[shown.index("version") + 1] if "version" in shown[:-1] else None
-    return None
 
 
 @contextlib.contextmanager
@@ -252,6 +240,9 @@ def _record_scenario(request: TraceRequest, guest: Guest, recording: _Recording)
 
 
 def _put_together(output: str, path: str) -> None:
+    # Not at the top: who records without a scenario reads no trace, and starts sooner.
+    from bootsonde.model.blockwriter import put_in, shifted
+    from bootsonde.model.trace import read_trace
     with open(path, encoding="utf-8") as file:
         gdbs = read_trace(file, path)
     started = (gdbs.end or {}).get("started")
@@ -262,19 +253,13 @@ def _put_together(output: str, path: str) -> None:
         put_in(stream, output, shifted((event for event in gdbs.events if event["kind"] != "console"), later))
 
 
-def _shown(path: str) -> str:
-    """A path as a person would type it here."""
-    near = os.path.relpath(path)
-    return shlex.quote(path if near.startswith(os.path.join("..", "..")) else near)
-
-
 def _result(request: TraceRequest, status: Status, ran: bool) -> List[str]:
     """ran: the guest did, so that something should have been entered."""
     size = os.path.getsize(request.output) if os.path.exists(request.output) else 0
     each = f", {size / status.events:.1f} bytes each" if status.events >= _ENOUGH and not request.coverage else ""
     what = "entries counted" if request.coverage else "event" if status.events == 1 else "events"
-    cprobe = "cprobe" if shutil.which("cprobe") else _shown(places.cprobe())
-    kernel, output = _shown(request.boot.symbols), _shown(request.output)
+    cprobe = "cprobe" if shutil.which("cprobe") else shown(places.cprobe())
+    kernel, output = shown(request.boot.symbols), shown(request.output)
     lines = [f"bootsonde: {status.events:,} {what} in {status.t / 1e9:.3f} s of the guest's{each}"]
     if not status.events and ran:
         lines += ["  none of the functions was entered: if that cannot be, is that kernel what was booted, and does it "

@@ -6,7 +6,6 @@ and may stand anywhere; blank lines mean nothing.
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass, field
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
@@ -60,7 +59,7 @@ class Boot:
         found += [("qemu", self.qemu)] if self.qemu is not None else []
         found += [("until", text) for text in self.until]
         found += [("timeout", f"{self.timeout_s:g}")] if self.timeout_s is not None else []
-        return ["[boot]", *(f"{key} = {_quoted(value or '')}".rstrip() for key, value in found)]
+        return ["[boot]", *(f"{key} = {_quoted(value or '')}" for key, value in found)]
 
 
 @dataclass
@@ -78,8 +77,9 @@ class Baseline:
 
 
 def _quoted(value: str) -> str:
-    """A value whose blanks at its ends matter is written as a string of JSON."""
-    return json.dumps(value, ensure_ascii=False) if value != value.strip() or value.startswith('"') else value
+    """A value that is empty, or whose blanks at its ends matter, is written as a string of JSON."""
+    is_plain = value and value == value.strip() and not value.startswith('"')
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def _unquoted(value: str, where: str) -> str:
@@ -276,6 +276,7 @@ def _comments(lines: List[str]) -> List[Tuple[int, List[str]]]:
 
 def _places(old: List[Tuple[str, str]], new: List[Tuple[str, str]]) -> List[int]:
     """For each line of old, and its end, the line of new that it is, or the one before which it would stand."""
+    import difflib  # Not at the top: a replay does without.
     meant = [[index for index, key in enumerate(keys) if key[1]] for keys in (old, new)]
     before, after = [[keys[index] for index in meant[side]] for side, keys in enumerate((old, new))]
     places = [len(new)] * (len(old) + 1)

@@ -15,6 +15,8 @@ from bootsonde.model.errors import UserError
 
 #: Environment variable with the path of the SessionConfig.
 SESSION_VARIABLE = "BOOTSONDE_SESSION"
+#: That with words NAME=VALUE, quoted as for a shell; `bootsonde run --set` comes through it.
+SET_VARIABLE = "BOOTSONDE_SET"
 
 
 @dataclass

@@ -25,6 +25,8 @@ RATES = 0x40000010
 #: Bits of FEATURES' EAX.
 OLD_CLOCK, NEW_CLOCK, STABLE_BIT = 1 << 0, 1 << 3, 1 << 24
 _NS = 10 ** 9
+#: When a guest with virtual time begins, ns since 1970: 2020-01-01, as launch/microvm_debug.sh sets its RTC.
+VIRTUAL_EPOCH_NS = 1577836800 * _NS
 
 #: What a guest's reader may meet, see `KvmClock.fault`.
 FAULTS = {

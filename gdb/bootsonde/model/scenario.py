@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, TypeVar
 
+from bootsonde.model.config import SET_VARIABLE
 from bootsonde.model.cpuid_overlay import CpuidOverlay
 from bootsonde.model.errors import UserError
 from bootsonde.model.kvmclock import KvmClock
@@ -25,9 +26,6 @@ from bootsonde.model.msr_overlay import MsrOverlay
 from bootsonde.model.place import Data, Place
 
 Value = TypeVar("Value", bool, int, str)
-
-#: Environment variable with words NAME=VALUE, quoted as for a shell; `bootsonde run --set` comes through it.
-SET_VARIABLE = "BOOTSONDE_SET"
 
 #: What $BOOTSONDE_SET or `bootsonde set` gave, for the next scenario that is loaded.
 overrides: Dict[str, str] = dict(

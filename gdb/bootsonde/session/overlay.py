@@ -19,7 +19,7 @@ from bootsonde.model.cpuid import CpuidAnswer, highest_of
 from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, CpuidPlan
 from bootsonde.model.edits import Edit
 from bootsonde.model.errors import UserError
-from bootsonde.model.kvmclock import FAULTS, FEATURES, RATES, Clockwork, KvmClock, Write
+from bootsonde.model.kvmclock import FAULTS, FEATURES, RATES, VIRTUAL_EPOCH_NS, Clockwork, KvmClock, Write
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
 from bootsonde.model.place import Insn, Site
@@ -61,6 +61,7 @@ class Overlay:
         self._answered: Counter[str] = Counter()
         self._observed: Counter[str] = Counter()
         self._is_set = False
+        self._is_virtual = False    # The TSC counts virtual ns.
         self._is_known = False      # To the kernel: it has been told of the clock's registers.
         self._is_announced = False  # The same, to the session.
 
@@ -173,6 +174,7 @@ class Overlay:
         tsc_is_virtual: the TSC counts virtual ns, as under icount. Raises UserError.
         """
         notes = []
+        self._is_virtual = tsc_is_virtual
         machine.prepare()
         # With paging on, the kernel may have been told of a clock before this session.
         self._is_announced = bool(machine.register("cr0") >> 31 & 1)
@@ -346,8 +348,9 @@ class Overlay:
         size = PvclockTime.SIZE
         there = {address: data for address in {value, value & ~1}
                  for data in [machine.read_physical(address, size)] if data is not None}
-        writes = self.clockwork.write(vcpu, index, value, tsc, time.time_ns(), there)
-        self._put(site, writes)
+        # With virtual time, whose TSC counts ns, the day is virtual too, so that one boot is like the next.
+        realtime_ns = VIRTUAL_EPOCH_NS + tsc if self._is_virtual else time.time_ns()
+        self._put(site, self.clockwork.write(vcpu, index, value, tsc, realtime_ns, there))
 
     def clock_is_set(self) -> bool:
         """Once: that all vCPUs have registered and the wall clock was asked for, so that no wrmsr matters any more."""
