@@ -222,8 +222,8 @@ static struct cp_error *compare_ends(struct cp_diff *diff)
 		const char *was = json_string_value(json_object_get(a, keys[i]));
 		const char *is = json_string_value(json_object_get(b, keys[i]));
 
-		cp_text_printf(&texts[0], "%s%s", i ? ": " : "", was ? was : "?");
-		cp_text_printf(&texts[1], "%s%s", i ? ": " : "", is ? is : "?");
+		cp_text_printf(&texts[0], "%s%s", i ? ": " : "", was && *was ? was : "?");
+		cp_text_printf(&texts[1], "%s%s", i ? ": " : "", is && *is ? is : "?");
 	}
 	failed = texts[0].failed || texts[1].failed;
 	if (!failed && a && b && strcmp(texts[0].bytes, texts[1].bytes)) {
