@@ -29,6 +29,11 @@ Make = Callable[..., str]
 Judge = Callable[..., Answer]
 
 
+def short(value: object) -> str:
+    """Of a parameter, for a test's name."""
+    return repr(value)[:30]
+
+
 @pytest.fixture
 def make(probe: Cprobe, tmp_path: Path) -> Make:
     """The baseline of some runs, which must become one; options first."""
@@ -127,7 +132,7 @@ def test_a_trace_is_equal_to_its_baseline(make: Make, judge: Judge, as_lines: Ca
     assert make(data) == text
 
 
-@pytest.mark.parametrize("name", NAMES_LIKE_LINES, ids=repr)
+@pytest.mark.parametrize("name", NAMES_LIKE_LINES, ids=short)
 def test_any_name_is_read_as_it_was(make: Make, judge: Judge, name: bytes | str) -> None:
     data = boot(["start", name, name, "start", *[name] * 5, "idle"])
     answer = judge(make(data), data)
@@ -135,7 +140,7 @@ def test_any_name_is_read_as_it_was(make: Make, judge: Judge, name: bytes | str)
     assert judge(make(data), boot(["start", name, "other", "start", *[name] * 5, "idle"])).status == 1
 
 
-@pytest.mark.parametrize("line", LINES_LIKE_OTHERS, ids=repr)
+@pytest.mark.parametrize("line", LINES_LIKE_OTHERS, ids=short)
 def test_any_line_of_the_console_is_read_as_it_was(make: Make, judge: Judge, line: bytes | str) -> None:
     data = boot(lines=["a", line, line, "b"])
     for console in ("exact", "text"):
@@ -222,7 +227,7 @@ DIFFER: dict[str, tuple[list[bytes], list[str], str]] = {
     "line": ([boot(), boot(lines=["hello", *LINES])], ["ignore-line = hello"], "hello"),
     "numbers": ([boot(), boot(lines=[LINES[0], "tsc: 2597.5 MHz", LINES[2]])], ["ignore-numbers = tsc: # MHz"], "numbers"),
     "a wildcard in a name": ([boot(), boot(edited((3, 3, ["a*[b]?\\"])))], ["ignore = a\\*\\[b]\\?\\\\"], "a*"),
-    "control characters": ([boot(), boot(lines=[b"\x1b[1m\xff x ", *LINES])], ["ignore-line = ?\\[1m? x?"], "?[1m"),
+    "what is no text": ([boot(), boot(lines=[b"\x1b[\xff x ", *LINES])], ["ignore-line = ?\\[? x?"], "?["),
     "a NUL": ([boot(lines=[b"\0a"]), boot(lines=[b"\0b"])], ["ignore-line = ?a", "ignore-line = ?b"], "console"),
     "NULs alone": ([boot(lines=[b"\0"]), boot(lines=[b"\0\0"])], ["ignore-line = ?", "ignore-line = ??"], "console"),
 }
@@ -406,10 +411,10 @@ def test_sections_stand_in_any_order_or_not_at_all(make: Make, judge: Judge) -> 
 
 
 @pytest.mark.parametrize("line, now", [
-    ("ignore = p*", boot(edited((4, 8, [])))), ("ignore = poll\nignore = read_[op]ort", boot(edited((4, 8, [])))),
+    ("ignore = p[n-p]*", boot(edited((4, 5, [])))), ("ignore = poll\nignore = read_[op]ort", boot(edited((4, 8, [])))),
     ("ignore = ??ll\nignore = r*", boot(edited((4, 8, [])))), ("ignore-line = tsc: *", boot(lines=[LINES[0], LINES[2]])),
     ("ignore-line = tsc: # MHz", boot(lines=[LINES[0], "tsc: 7 MHz", LINES[2]])),
-    ("ignore-numbers = tsc*", boot(lines=[LINES[0], "tsc: 7 MHz", LINES[2]]))])
+    ("ignore-numbers = tsc*", boot(lines=[LINES[0], "tsc: 7 MHz", LINES[2]]))], ids=short)
 def test_globs_by_hand(make: Make, judge: Judge, line: str, now: bytes) -> None:
     text = make(boot())
     assert judge(text, now).status == 1
@@ -574,7 +579,7 @@ END = "[end]\noutcome = passed\n"
 
 
 @pytest.mark.parametrize("text, line, said", [
-    ("# nothing\n", 1, "empty"), (HEAD, 1, "cut off"), (HEAD + "[vcpu 0]\n a\n", 3, "cut off"),
+    (HEAD, 1, "cut off"), (HEAD + "[vcpu 0]\n a\n", 3, "cut off"),
     (HEAD + "[end]\nreason = x\n", 3, "cut off"), (HEAD + "a = b\n", 2, "a section is wanted first"),
     (HEAD + "[vcpus]\n" + END, 2, '"[vcpus]" is no section'), (HEAD + "[vcpu 65536]\n" + END, 2, "is no section"),
     (HEAD + "[vcpu -1]\n" + END, 2, "is no section"), (HEAD + "[vcpu 4294967296]\n" + END, 2, "is no section"),
@@ -606,13 +611,13 @@ END = "[end]\noutcome = passed\n"
     (HEAD + END + "reason = x\n", 4, "behind the outcome"), (HEAD + END + "[vcpu 0]\n", 4, "behind the outcome"),
     (b"bootsonde-baseline 1\n[console]\n a\0b\n", 3, "a byte 0"), (b"bootsonde-baseline 1\n[console]\n gr\xfcn\n", 3, "0xfc"),
     ("bootsonde-baseline 2\n" + END, 1, "version 2"), ("\n# x\nbootsonde-baseline 10\n", 3, "version 10"),
-    ("bootsonde-baseline 1x\n", 1, "version 1x"), ("bootsonde-baseline\n", 1, "it begins with")])
+    ("bootsonde-baseline 1x\n", 1, "version 1x"), ("bootsonde-baseline\n", 1, "it begins with")], ids=short)
 def test_what_is_wrong_is_told_with_its_line(refused: Callable[..., str], text: bytes | str, line: int, said: str) -> None:
     message = refused(text)
     assert message.startswith(f"{line}: ") and said in message, message
 
 
-@pytest.mark.parametrize("name", ["\x1b[2J", "x" * 100000])
+@pytest.mark.parametrize("name", ["\x1b[2J", "x" * 100000], ids=short)
 def test_what_is_told_is_bounded_and_plain(refused: Callable[..., str], name: str) -> None:
     for text in (HEAD + f"[{name}\n" + END, HEAD + f"[end]\n{name}= y\n", HEAD + f"[vcpu 0]\n{name}\n" + END,
                  f"bootsonde-baseline 1{name}\n", HEAD + f"[durations]\n{name} = 1 us\n{name} = 1 us\n" + END):
