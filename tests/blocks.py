@@ -42,7 +42,7 @@ def block(kind: int, records: bytes, count: int, *, vcpu: int = NO_VCPU, t: int 
                        wrong.get("zero", 0), wrong.get("check", zlib.crc32(records)), t) + records
 
 
-def functions(named: Mapping[int, tuple[int, str]]) -> bytes:
+def functions(named: Mapping[int, tuple[int, bytes | str]]) -> bytes:
     """Ids to (address, name)."""
     return block(FUNCTIONS, b"".join(varint(i) + varint(address) + text(name) for i, (address, name) in named.items()),
                  len(named))

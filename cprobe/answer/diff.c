@@ -225,8 +225,8 @@ static struct cp_error *compare_ends(struct cp_diff *diff)
 		const char *was = json_string_value(json_object_get(a, keys[i]));
 		const char *is = json_string_value(json_object_get(b, keys[i]));
 
-		cp_text_printf(&texts[0], "%s%s", i ? ": " : "", was ? was : "?");
-		cp_text_printf(&texts[1], "%s%s", i ? ": " : "", is ? is : "?");
+		cp_text_printf(&texts[0], "%s%s", i ? ": " : "", was && *was ? was : "?");
+		cp_text_printf(&texts[1], "%s%s", i ? ": " : "", is && *is ? is : "?");
 	}
 	failed = texts[0].failed || texts[1].failed;
 	if (!failed && a && b && strcmp(texts[0].bytes, texts[1].bytes)) {
@@ -257,7 +257,14 @@ static bool are_times_asked(const struct cp_diff_how *how)
 
 static struct cp_error *check(const struct cp_diff *diff)
 {
-	for (int side = 0; side < 2 && are_times_asked(diff->how) && !diff->sides[0].baseline; side++) {
+	const struct cp_baseline *baseline = diff->sides[0].baseline;
+
+	if (!are_times_asked(diff->how))
+		return NULL;
+	if (baseline && !baseline->durations.whole)
+		return cp_error_create(CP_ERROR_USAGE, "diff: %s has no durations: make it anew of traces recorded with --deterministic, "
+			"or leave --slower out", baseline->path);
+	for (int side = baseline ? 1 : 0; side < 2; side++) {
 		if (!cp_machine_is_icount(diff->sides[side].trace))
 			return cp_error_create(CP_ERROR_USAGE, "diff: %s has the host's times, of which no two runs are alike: record it "
 				"with --deterministic, or leave --slower out", diff->sides[side].trace->path);

@@ -6,12 +6,16 @@
 #ifndef CPROBE_BASELINE_H
 #define CPROBE_BASELINE_H
 
+#include <sys/types.h>
+
 #include "diff/durations.h"
 #include "diff/steps.h"
 
 #define CP_BASELINE_MAGIC "bootsonde-baseline"
 #define CP_BASELINE_VERSION 1
 #define CP_BASELINE_SLOWER 10	/* percent, where nobody says another number */
+#define CP_BASELINE_MOST_STEPS (1u << 26)	/* loops unrolled */
+#define CP_BASELINE_LARGEST ((off_t)256 << 20)	/* bytes of the file */
 
 enum cp_baseline_kind {
 	CP_BASELINE_STEP,
@@ -19,14 +23,20 @@ enum cp_baseline_kind {
 	CP_BASELINE_END,
 };
 
-/* A line of the sections that have steps. Strings are the baseline's. */
-struct cp_baseline_line {
-	enum cp_baseline_kind kind;
-	int stream;
-	unsigned int number;	/* of the line in the file, from 1 on */
-	uint64_t times;
-	const char *what, *values;	/* of the console: what is the line; values NULL: any */
+/* What is a step, in whatever lines. Strings are the baseline's. */
+struct cp_baseline_step {
+	const char *what;	/* of the console: what is the line; ends with a 0, and may have some */
 	size_t what_length;
+	const char *values;	/* NULL: any */
+	size_t values_length;
+	bool is_line;		/* of the console */
+};
+
+/* A line of the sections that have steps. */
+struct cp_baseline_line {
+	uint8_t kind;		/* an enum cp_baseline_kind */
+	int stream;
+	uint32_t of;		/* STEP: which one; TIMES: how often, 1 or more */
 };
 
 /* Where a function is in the source. */
@@ -43,11 +53,20 @@ struct cp_baseline {
 	bool times;		/* are durations compared? */
 	uint64_t slower;	/* percent */
 	struct cp_durations durations;
-	struct cp_baseline_line *lines;
+	struct cp_baseline_step *steps;	/* each once */
+	size_t step_count;
+	struct cp_baseline_line *lines;	/* loops are whole, and unrolled they are no more than CP_BASELINE_MOST_STEPS */
 	size_t line_count;
 	struct cp_baseline_place *places;	/* sorted by name */
 	size_t place_count;
 };
+
+/* The words of [compare], by enum cp_ignored. */
+extern const char *const cp_ignored_words[CP_IGNORED_KINDS];
+
+/* How a boot may end: of a word that was cut none is another one. */
+#define CP_BASELINE_OUTCOMES "passed, failed, stopped, exit, timeout, lost, interrupted or usage"
+bool cp_baseline_is_outcome(const char *text);
 
 /* All its steps; `names` must outlive *ret, as must the baseline. */
 struct cp_error *cp_steps_of_baseline(const struct cp_baseline *baseline, const struct cp_step_rule *rule,
@@ -56,8 +75,9 @@ struct cp_error *cp_steps_of_baseline(const struct cp_baseline *baseline, const 
 /* -- Texts in it (escape.c) -- */
 
 /*
- * What stands in a line for bytes, which a 0 ends: \\, \# at the beginning, \xNN for what cannot be seen, for blanks at
- * both ends, and for the blank of " {" where `is_name`.
+ * What stands in a line for bytes: \\, \# at the beginning, \xNN for what cannot be seen, for what is no
+ * UTF-8, and for blanks at both ends. In a name also for the blank of " {" and " =", and for what a line with another
+ * meaning begins with.
  */
 void cp_baseline_escape(struct cp_text *ret, const char *bytes, size_t length, bool is_name);
 

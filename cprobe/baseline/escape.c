@@ -6,13 +6,28 @@
 #include "base/utf8.h"
 #include "baseline/baseline.h"
 
+/* What begins a section's line, an end of a loop, or the whole boot's duration. */
+static bool begins_another(unsigned char c)
+{
+	return c == '[' || c == '}' || c == '(';
+}
+
 static bool must_escape(const char *bytes, size_t length, size_t at, bool is_name)
 {
 	unsigned char c = (unsigned char)bytes[at];
 
-	if (c == ' ' || c == '\t')
-		return c == '\t' || !at || at + 1 == length || (is_name && bytes[at + 1] == '{');
-	return c < 0x20 || c == 0x7f;
+	if (c == ' ')
+		return !at || at + 1 == length || (is_name && (bytes[at + 1] == '{' || bytes[at + 1] == '='));
+	return c < 0x20 || c == 0x7f || (is_name && !at && begins_another(c));
+}
+
+/* cp_utf8_length(), which wants a 0 behind the bytes, or more of them. */
+static size_t utf8_length(const char *bytes, size_t length)
+{
+	unsigned char room[5] = { 0 };
+
+	memcpy(room, bytes, length < 4 ? length : 4);
+	return cp_utf8_length(room);
 }
 
 void cp_baseline_escape(struct cp_text *ret, const char *bytes, size_t length, bool is_name)
@@ -21,7 +36,7 @@ void cp_baseline_escape(struct cp_text *ret, const char *bytes, size_t length, b
 
 	while (at < length) {
 		unsigned char c = (unsigned char)bytes[at];
-		size_t size = c < 0x80 ? 1 : cp_utf8_length((const unsigned char *)bytes + at);
+		size_t size = c < 0x80 ? 1 : utf8_length(bytes + at, length - at);
 
 		if (c == '\\')
 			cp_text_add(ret, "\\\\", 2);

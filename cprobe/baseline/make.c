@@ -13,26 +13,59 @@ static struct cp_error *take_like(struct cp_making *m, const struct cp_baseline 
 	struct cp_error *error = NULL;
 
 	m->rule.console = like->rule.console;
-	m->times = like->times || !like->durations.whole;
-	m->slower = like->times ? like->slower : m->slower;
+	m->times = like->times;
+	m->slower = like->slower;
 	for (size_t kind = 0; kind < CP_IGNORED_KINDS; kind++) {
 		for (size_t i = 0; i < like->rule.ignored[kind].count && !error; i++)
-			error = cp_rule_ignore(&m->rule, &m->arena, (enum cp_ignored)kind, like->rule.ignored[kind].items[i]);
+			error = cp_globs_add(&m->rule.ignored[kind], &m->arena, like->rule.ignored[kind].items[i]);
 	}
 	return error;
 }
 
-static struct cp_error *check(struct cp_trace *const *traces, size_t count)
+static const char *text_of(const struct cp_trace *trace, const char *key)
 {
-	for (size_t i = 1; i < count; i++) {
-		if (cp_machine_other_kernel(traces[0], traces[i]))
-			return cp_error_create(CP_ERROR_USAGE, "%s and %s are of different kernels: give runs of one boot",
-				traces[0]->path, traces[i]->path);
-		if (!cp_machine_same_values(traces[0], traces[i]))
-			return cp_error_create(CP_ERROR_USAGE, "%s and %s recorded other values: give runs of one boot",
-				traces[0]->path, traces[i]->path);
+	const char *text = json_string_value(json_object_get(trace->end, key));
+
+	return text ? text : "";
+}
+
+/* Is it a boot that came to an end that a baseline can tell? */
+static struct cp_error *check_end(const struct cp_trace *trace)
+{
+	if (!trace->end)
+		return cp_error_create(CP_ERROR_NOT_FOUND, "%s: the boot was cut off, and is no baseline: record it anew", trace->path);
+	if (!cp_baseline_is_outcome(text_of(trace, "outcome")))
+		return cp_error_create(CP_ERROR_NOT_FOUND, "%s: the boot's outcome is \"%.60s\", and a baseline has " CP_BASELINE_OUTCOMES,
+			trace->path, text_of(trace, "outcome"));
+	return cp_steps_check(trace);
+}
+
+/* Are they runs of one boot? */
+static struct cp_error *check_pair(const struct cp_trace *a, const struct cp_trace *b)
+{
+	static const char *const keys[] = { "outcome", "reason" };
+
+	if (cp_machine_other_kernel(a, b))
+		return cp_error_create(CP_ERROR_USAGE, "%s and %s are of different kernels: give runs of one boot", a->path, b->path);
+	if (!cp_machine_same_values(a, b))
+		return cp_error_create(CP_ERROR_USAGE, "%s and %s recorded other values: give runs of one boot", a->path, b->path);
+	for (size_t i = 0; i < 2; i++) {
+		if (strcmp(text_of(a, keys[i]), text_of(b, keys[i])))
+			return cp_error_create(CP_ERROR_NOT_FOUND, "%s ended with \"%.200s\", and %s with \"%.200s\": runs of one boot that end "
+				"differently are no baseline", a->path, text_of(a, keys[i]), b->path, text_of(b, keys[i]));
 	}
 	return NULL;
+}
+
+static struct cp_error *check(struct cp_trace *const *traces, size_t count)
+{
+	struct cp_error *error = NULL;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = check_end(traces[i]);
+	for (size_t i = 1; i < count && !error; i++)
+		error = check_pair(traces[0], traces[i]);
+	return error;
 }
 
 struct cp_error *cp_baseline_make(struct cp_trace *const *traces, size_t count, const struct cp_baseline_how *how,

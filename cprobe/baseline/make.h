@@ -15,15 +15,9 @@ struct cp_making {
 	struct cp_program *kernel;	/* for lines of the source; NULL: without */
 };
 
-/* The words of [compare], by enum cp_ignored. */
-extern const char *const cp_ignored_words[CP_IGNORED_KINDS];
-
 /* Add to the rule what does not repeat in all traces, each told in a line. */
 struct cp_error *cp_baseline_settle(struct cp_making *making, cp_note_fn *note, void *context);
 
 struct cp_error *cp_baseline_write(FILE *out, const struct cp_making *making);
-
-/* One more glob of a rule; the text is copied into the arena. */
-struct cp_error *cp_rule_ignore(struct cp_step_rule *rule, struct cp_arena *arena, enum cp_ignored kind, const char *glob);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A baseline's text, line by line. What a person wrote wrongly is told with the line's number, and what is wanted there. */
+/* A baseline's text, line by line: sections, steps, loops. Lines of keys are read by keys.c. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,30 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "baseline/baseline.h"
+#include "base/utf8.h"
+#include "baseline/reading.h"
 #include "trace/inside.h"
 
-#define LARGEST_FILE	((off_t)64 << 20)
-#define LONGEST_HEAD	4096	/* bytes in which the first line that is no comment must be */
-#define DEEPEST_LOOP	32
+#define LONGEST_HEAD	4096	/* bytes in which the first line that is no comment is looked for */
 #define LAST_VCPU	65535
 #define SECTIONS	"[boot], [recorded], [compare], [durations], [console], [vcpu N], [session], [functions] or [end]"
 
-enum section { IN_HEAD, IN_BOOT, IN_RECORDED, IN_COMPARE, IN_DURATIONS, IN_STEPS, IN_FUNCTIONS, IN_END };
-
-struct reading {
-	struct cp_baseline *to;
-	unsigned int number;		/* of the line */
-	enum section section;
-	int stream;			/* IN_STEPS */
-	unsigned int open[DEEPEST_LOOP];	/* lines of the loops that are open */
-	size_t depth;
-	bool seen[LAST_VCPU + 3];	/* sections with steps, by stream - CP_STREAM_CONSOLE */
-};
-
-static struct cp_error *bad(const struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static struct cp_error *bad(const struct reading *r, const char *format, ...)
+struct cp_error *cp_reading_bad(const struct cp_reading *r, const char *format, ...)
 {
 	struct cp_error *error;
 	char *text = NULL;
@@ -50,10 +35,7 @@ static struct cp_error *bad(const struct reading *r, const char *format, ...)
 	return error;
 }
 
-/* -- Lines -- */
-
-/* Without blanks at both ends; in place. */
-static char *trim(char *text)
+char *cp_reading_trim(char *text)
 {
 	char *end = text + strlen(text);
 
@@ -64,204 +46,16 @@ static char *trim(char *text)
 	return text;
 }
 
-/* "KEY = VALUE", in place. */
-static struct cp_error *split(const struct reading *r, char *line, char **key, char **value)
-{
-	char *equals = strstr(line, " = ");
-
-	if (!equals)
-		equals = strchr(line, '=');
-	if (!equals)
-		return bad(r, "\"%.60s\" is no KEY = VALUE", line);
-	*value = trim(equals + (*equals == ' ' ? 2 : 1));
-	*equals = 0;
-	*key = trim(line);
-	return **key && **value ? NULL : bad(r, "a key or a value is missing: KEY = VALUE is wanted");
-}
-
-static struct cp_error *number_of(const struct reading *r, const char *key, const char *text, const char *unit,
-	uint64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoull(text, &end, 10);
-	if (!isdigit((unsigned char)*text) || errno || strcmp(trim(end), unit))
-		return bad(r, "%s = \"%.60s\": a whole number%s%s is wanted", key, text, *unit ? " with " : "", unit);
-	return NULL;
-}
-
-static struct cp_error *unescape(const struct reading *r, char *text, size_t *length)
+struct cp_error *cp_reading_unescape(const struct cp_reading *r, char *text, size_t *length)
 {
 	*length = strlen(text);
-	return cp_baseline_unescape(text, length) ? NULL : bad(r, "a backslash begins \\\\, \\# or \\xNN, two hex digits: "
-		"write \\\\ for one that is meant");
+	return cp_baseline_unescape(text, length) ? NULL : cp_reading_bad(r, "a backslash begins \\\\, \\# or \\xNN, two hex "
+		"digits: write \\\\ for one that is meant");
 }
 
-/* -- [recorded] and [end]: as a trace's header and end record have it -- */
+/* -- Loops -- */
 
-static struct cp_error *set(json_t *object, const char *key, json_t *value)
-{
-	return json_object_set_new(object, key, value) ? &cp_error_no_memory : NULL;
-}
-
-static struct cp_error *inner(json_t *object, const char *key, json_t *(*make)(void), json_t **ret)
-{
-	*ret = json_object_get(object, key);
-	if (*ret)
-		return NULL;
-	*ret = make();
-	return *ret ? set(object, key, *ret) : &cp_error_no_memory;
-}
-
-static struct cp_error *take_option(json_t *qemu, char *value)
-{
-	char *space = value + strcspn(value, " \t");
-	json_t *arguments;
-	struct cp_error *error = inner(qemu, "arguments", json_array, &arguments);
-
-	if (error)
-		return error;
-	if (*space)
-		*space++ = 0;
-	if (json_array_append_new(arguments, json_string(value)) ||
-		(*space && json_array_append_new(arguments, json_string(trim(space)))))
-		return &cp_error_no_memory;
-	return NULL;
-}
-
-static struct cp_error *take_recorded(struct reading *r, const char *key, char *value)
-{
-	json_t *header = r->to->head->header, *part;
-	struct cp_error *error;
-
-	if (!strcmp(key, "kernel") || !strcmp(key, "build-id") || !strcmp(key, "sha256")) {
-		error = inner(header, "kernel", json_object, &part);
-		return error ? error : set(part, strcmp(key, "kernel") ? key : "name", json_string(value));
-	}
-	if (!strcmp(key, "qemu") || !strcmp(key, "option")) {
-		error = inner(header, "qemu", json_object, &part);
-		if (error)
-			return error;
-		return *key == 'o' ? take_option(part, value) : set(part, "version", json_string(value));
-	}
-	if (!strcmp(key, "clock"))
-		return set(header, key, json_string(value));
-	if (strcmp(key, "listed") && strcmp(key, "args"))
-		return NULL;	/* who records may tell more */
-	part = json_loads(value, 0, NULL);
-	return part ? set(header, key, part) : bad(r, "%s: JSON is wanted", key);
-}
-
-static struct cp_error *take_end(struct reading *r, const char *key, char *value)
-{
-	static const char *const outcomes[] = { "passed", "failed", "stopped", "exit", "timeout", "lost", "interrupted", NULL };
-	bool is_outcome = !strcmp(key, "outcome");
-	size_t length, i = 0;
-	struct cp_error *error;
-
-	if (!is_outcome && strcmp(key, "reason"))
-		return bad(r, "[end] has reason and outcome, and no \"%s\"", key);
-	while (is_outcome && outcomes[i] && strcmp(outcomes[i], value))
-		i++;
-	if (is_outcome && !outcomes[i])
-		return bad(r, "outcome = \"%.60s\": passed, failed, stopped or exit is wanted", value);
-	error = unescape(r, value, &length);
-	return error ? error : set(r->to->head->end, key, json_stringn_nocheck(value, length));
-}
-
-/* -- [compare], [durations], [functions] -- */
-
-static struct cp_error *add_glob(struct cp_baseline *to, struct cp_globs *globs, const char *glob)
-{
-	char **grown = cp_grow(globs->items, globs->count, sizeof(*grown));
-
-	if (!grown)
-		return &cp_error_no_memory;
-	globs->items = grown;
-	grown[globs->count] = cp_arena_strdup(&to->arena, glob);
-	return grown[globs->count++] ? NULL : &cp_error_no_memory;
-}
-
-static struct cp_error *take_compare(struct reading *r, const char *key, char *value)
-{
-	static const char *const consoles[] = { "exact", "text", "none", NULL };
-	static const char *const kinds[CP_IGNORED_KINDS] = { "ignore", "ignore-values", "ignore-line", "ignore-numbers" };
-
-	for (size_t i = 0; i < CP_IGNORED_KINDS; i++) {
-		if (!strcmp(key, kinds[i]))
-			return add_glob(r->to, &r->to->rule.ignored[i], value);
-	}
-	if (!strcmp(key, "slower")) {
-		r->to->times = strcmp(value, "no") != 0;
-		return r->to->times ? number_of(r, key, value, "%", &r->to->slower) : NULL;
-	}
-	if (strcmp(key, "console"))
-		return bad(r, "[compare] has console, slower, ignore, ignore-values, ignore-line and ignore-numbers, and no \"%s\"",
-			key);
-	for (size_t i = 0; consoles[i]; i++) {
-		if (!strcmp(value, consoles[i])) {
-			r->to->rule.console = (enum cp_console)i;
-			return NULL;
-		}
-	}
-	return bad(r, "console = \"%.60s\": exact, text or none is wanted", value);
-}
-
-static struct cp_error *take_duration(struct reading *r, char *key, char *value)
-{
-	struct cp_durations *to = &r->to->durations;
-	struct cp_duration *grown;
-	struct cp_error *error;
-	uint64_t us, length;
-
-	error = number_of(r, key, value, "us", &us);
-	if (!error && us > UINT64_MAX / 1000)
-		error = bad(r, "%s: no boot takes so long", key);
-	if (error)
-		return error;
-	if (!strcmp(key, "(whole boot)")) {
-		to->whole = us * 1000;
-		return NULL;
-	}
-	error = unescape(r, key, &length);
-	if (error)
-		return error;
-	grown = cp_grow(to->items, to->count, sizeof(*grown));
-	if (!grown)
-		return &cp_error_no_memory;
-	to->items = grown;
-	grown[to->count] = (struct cp_duration){ cp_arena_strdup(&r->to->arena, key), us * 1000 };
-	return grown[to->count++].name ? NULL : &cp_error_no_memory;
-}
-
-static struct cp_error *take_place(struct reading *r, char *key, char *value)
-{
-	struct cp_baseline *to = r->to;
-	struct cp_baseline_place *grown, place = { .line = 0 };
-	char *colon = strrchr(value, ':');
-	size_t length;
-	struct cp_error *error = unescape(r, key, &length);
-
-	if (error)
-		return error;
-	if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
-		*colon = 0;
-		place.line = (unsigned int)strtoul(colon + 1, NULL, 10);
-	}
-	place.name = cp_arena_strdup(&to->arena, key);
-	place.file = cp_arena_strdup(&to->arena, value);
-	grown = cp_grow(to->places, to->place_count, sizeof(*grown));
-	if (!grown || !place.name || !place.file)
-		return &cp_error_no_memory;
-	to->places = grown;
-	grown[to->place_count++] = place;
-	return NULL;
-}
-
-/* -- Steps -- */
-
-static struct cp_error *add_line(struct reading *r, struct cp_baseline_line line)
+static struct cp_error *add_line(struct cp_reading *r, enum cp_baseline_kind kind, uint32_t of)
 {
 	struct cp_baseline *to = r->to;
 	struct cp_baseline_line *grown = cp_grow(to->lines, to->line_count, sizeof(*grown));
@@ -269,10 +63,47 @@ static struct cp_error *add_line(struct reading *r, struct cp_baseline_line line
 	if (!grown)
 		return &cp_error_no_memory;
 	to->lines = grown;
-	line.stream = r->stream;
-	line.number = r->number;
-	grown[to->line_count++] = line;
+	grown[to->line_count++] = (struct cp_baseline_line){ .kind = kind, .stream = r->stream, .of = of };
 	return NULL;
+}
+
+/* So many steps more where the reader is. All that are unrolled are counted, and all ends of loops. */
+static struct cp_error *count(struct cp_reading *r, uint64_t steps)
+{
+	uint64_t *all = &r->loops[r->depth].steps;
+
+	*all = steps > CP_BASELINE_MOST_STEPS ? steps : *all + steps;
+	return *all <= CP_BASELINE_MOST_STEPS ? NULL : cp_reading_bad(r, "with its loops unrolled, the baseline has more than %u "
+		"steps here", CP_BASELINE_MOST_STEPS);
+}
+
+static struct cp_error *begin_loop(struct cp_reading *r, uint64_t times)
+{
+	if (!times || times > CP_BASELINE_MOST_STEPS)
+		return cp_reading_bad(r, "a loop goes round 1 to %u times", CP_BASELINE_MOST_STEPS);
+	if (r->depth == CP_BASELINE_DEEPEST)
+		return cp_reading_bad(r, "loops in more than %d loops", CP_BASELINE_DEEPEST);
+	r->loops[++r->depth] = (struct cp_open_loop){ .number = r->number, .times = (uint32_t)times };
+	return add_line(r, CP_BASELINE_TIMES, (uint32_t)times);
+}
+
+static struct cp_error *end_loop(struct cp_reading *r)
+{
+	struct cp_error *error;
+
+	if (!r->depth)
+		return cp_reading_bad(r, "a } without its \"N times {\"");
+	r->depth--;
+	error = count(r, r->loops[r->depth + 1].times * (r->loops[r->depth + 1].steps + 1));
+	return error ? error : add_line(r, CP_BASELINE_END, 0);
+}
+
+static struct cp_error *check_loops(struct cp_reading *r)
+{
+	if (!r->depth)
+		return NULL;
+	r->number = r->loops[r->depth].number;
+	return cp_reading_bad(r, "this loop has no } before its section ends");
 }
 
 /* "N times {" */
@@ -280,152 +111,148 @@ static bool is_loop(const char *text, uint64_t *times)
 {
 	char *end;
 
-	errno = 0;
-	*times = strtoull(text, &end, 10);
-	return isdigit((unsigned char)*text) && !errno && !strcmp(end, " times {");
+	if (!isdigit((unsigned char)*text))
+		return false;
+	*times = strtoull(text, &end, 10);	/* UINT64_MAX, if it is more */
+	return !strcmp(end, " times {");
 }
 
-static struct cp_error *take_edge(struct reading *r, const char *text, bool *taken)
-{
-	uint64_t times;
-
-	*taken = true;
-	if (is_loop(text, &times)) {
-		if (r->depth == DEEPEST_LOOP)
-			return bad(r, "loops in more than %d loops", DEEPEST_LOOP);
-		r->open[r->depth++] = r->number;
-		return add_line(r, (struct cp_baseline_line){ .kind = CP_BASELINE_TIMES, .times = times });
-	}
-	if (!strcmp(text, "}")) {
-		if (!r->depth)
-			return bad(r, "a } without its \"N times {\"");
-		r->depth--;
-		return add_line(r, (struct cp_baseline_line){ .kind = CP_BASELINE_END });
-	}
-	*taken = false;
-	return NULL;
-}
+/* -- Steps -- */
 
 /* "NAME" or "NAME {VALUES}"; of the console the line alone. */
-static struct cp_error *take_step(struct reading *r, char *text)
+static struct cp_error *parse_step(const struct cp_reading *r, char *text, struct cp_baseline_step *ret)
 {
-	struct cp_baseline_line line = { .kind = CP_BASELINE_STEP };
-	size_t length = strlen(text), values_length;
-	char *values = NULL, *what;
-	struct cp_error *error;
-	bool taken = false;
+	bool is_line = r->stream == CP_STREAM_CONSOLE;
+	size_t length = strlen(text), what_length, values_length = 0;
+	char *values = NULL, *copy;
+	struct cp_error *error = NULL;
 
-	error = r->stream != CP_STREAM_CONSOLE ? take_edge(r, text, &taken) : NULL;
-	if (error || taken)
-		return error;
-	if (r->stream != CP_STREAM_CONSOLE && text[length - 1] == '}')
+	if (!is_line && text[length - 1] == '}')
 		values = strstr(text, " {");
 	if (values) {
 		text[length - 1] = 0;
 		*values = 0;	/* what is in front of it ends with no blank: it is escaped */
 		values += 2;
-		error = unescape(r, values, &values_length);
-		line.values = error ? NULL : cp_arena_strdup(&r->to->arena, values);
-		if (!error && !line.values)
-			error = &cp_error_no_memory;
+		error = cp_reading_unescape(r, values, &values_length);
 	}
 	if (!error)
-		error = unescape(r, text, &line.what_length);
+		error = cp_reading_unescape(r, text, &what_length);
 	if (error)
 		return error;
-	what = cp_arena_alloc(&r->to->arena, line.what_length + 1);
-	if (!what)
+	copy = cp_arena_alloc(&r->to->arena, what_length + values_length + 2);
+	if (!copy)
 		return &cp_error_no_memory;
-	memcpy(what, text, line.what_length);
-	line.what = what;
-	return add_line(r, line);
+	memcpy(copy, text, what_length);
+	if (values)
+		memcpy(copy + what_length + 1, values, values_length);
+	*ret = (struct cp_baseline_step){ copy, what_length, values ? copy + what_length + 1 : NULL, values_length, is_line };
+	return NULL;
 }
 
-/* -- The whole -- */
-
-static struct cp_error *check_loops(struct reading *r)
+static struct cp_error *take_step(struct cp_reading *r, char *text)
 {
-	if (!r->depth)
-		return NULL;
-	r->number = r->open[r->depth - 1];
-	return bad(r, "this loop has no } before its section ends");
+	struct cp_known_steps *known = &r->known[r->stream == CP_STREAM_CONSOLE];
+	struct cp_baseline *to = r->to;
+	struct cp_baseline_step *grown;
+	size_t before = known->texts.count;
+	uint32_t *steps, number;
+	struct cp_error *error = cp_names_number(&known->texts, text, strlen(text), &number);
+
+	if (!error)
+		error = count(r, 1);
+	if (error || number < before)
+		return error ? error : add_line(r, CP_BASELINE_STEP, known->steps[number]);
+	steps = cp_grow(known->steps, number, sizeof(*steps));
+	if (steps)
+		known->steps = steps;
+	grown = cp_grow(to->steps, to->step_count, sizeof(*grown));
+	if (grown)
+		to->steps = grown;
+	if (!steps || !grown)
+		return &cp_error_no_memory;
+	error = parse_step(r, text, &grown[to->step_count]);
+	if (error)
+		return error;
+	steps[number] = (uint32_t)to->step_count++;
+	return add_line(r, CP_BASELINE_STEP, steps[number]);
 }
 
-static struct cp_error *take_section(struct reading *r, char *line)
+static struct cp_error *take_of_steps(struct cp_reading *r, char *text)
 {
-	static const struct { const char *name; enum section section; int stream; } sections[] = {
-		{ "[boot]", IN_BOOT, 0 }, { "[recorded]", IN_RECORDED, 0 }, { "[compare]", IN_COMPARE, 0 },
-		{ "[durations]", IN_DURATIONS, 0 }, { "[console]", IN_STEPS, CP_STREAM_CONSOLE },
-		{ "[session]", IN_STEPS, CP_STREAM_SESSION }, { "[functions]", IN_FUNCTIONS, 0 }, { "[end]", IN_END, 0 },
+	uint64_t times;
+
+	if (r->stream == CP_STREAM_CONSOLE)
+		return take_step(r, text);
+	if (is_loop(text, &times))
+		return begin_loop(r, times);
+	return strcmp(text, "}") ? take_step(r, text) : end_loop(r);
+}
+
+/* -- Sections -- */
+
+/* "[vcpu N]" */
+static bool is_vcpu(const char *text, int *ret)
+{
+	unsigned long number;
+	char *end;
+
+	if (strncmp(text, "[vcpu ", 6) || !isdigit((unsigned char)text[6]))
+		return false;
+	number = strtoul(text + 6, &end, 10);
+	*ret = (int)number;
+	return number <= LAST_VCPU && !strcmp(end, "]");
+}
+
+static struct cp_error *take_section(struct cp_reading *r, const char *line)
+{
+	static const struct { const char *name; enum cp_section section; int stream; } sections[] = {
+		{ "[boot]", CP_IN_BOOT, 0 }, { "[recorded]", CP_IN_RECORDED, 0 }, { "[compare]", CP_IN_COMPARE, 0 },
+		{ "[durations]", CP_IN_DURATIONS, 0 }, { "[console]", CP_IN_STEPS, CP_STREAM_CONSOLE },
+		{ "[session]", CP_IN_STEPS, CP_STREAM_SESSION }, { "[functions]", CP_IN_FUNCTIONS, 0 }, { "[end]", CP_IN_END, 0 },
 	};
 	struct cp_error *error = check_loops(r);
-	unsigned int vcpu;
-	int used = 0;
+	bool *seen;
 
 	if (error)
 		return error;
-	r->section = IN_HEAD;
+	r->section = CP_IN_HEAD;
 	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
 		if (!strcmp(line, sections[i].name)) {
 			r->section = sections[i].section;
 			r->stream = sections[i].stream;
 		}
 	}
-	if (sscanf(line, "[vcpu %u]%n", &vcpu, &used) == 1 && used && !line[used] && vcpu <= LAST_VCPU) {
-		r->section = IN_STEPS;
-		r->stream = (int)vcpu;
-	}
-	if (r->section == IN_HEAD)
-		return bad(r, "\"%.60s\" is no section: " SECTIONS " is wanted", line);
-	if (r->section != IN_STEPS)
-		return NULL;
-	if (r->seen[r->stream - CP_STREAM_CONSOLE])
-		return bad(r, "%s is there twice", line);
-	r->seen[r->stream - CP_STREAM_CONSOLE] = true;
+	if (is_vcpu(line, &r->stream))
+		r->section = CP_IN_STEPS;
+	if (r->section == CP_IN_HEAD)
+		return cp_reading_bad(r, "\"%.60s\" is no section: " SECTIONS " is wanted", line);
+	seen = r->section == CP_IN_STEPS ? &r->seen_steps[r->stream - CP_STREAM_CONSOLE] : &r->seen[r->section];
+	if (*seen)
+		return cp_reading_bad(r, "%s is there twice", line);
+	*seen = true;
 	return NULL;
 }
 
-static struct cp_error *take_magic(struct reading *r, char *text)
+/* -- The whole -- */
+
+static struct cp_error *take_magic(const struct cp_reading *r, const char *text)
 {
 	size_t length = strlen(CP_BASELINE_MAGIC);
-	uint64_t version;
+	unsigned long long version;
 	char *end;
 
 	if (strncmp(text, CP_BASELINE_MAGIC " ", length + 1))
-		return bad(r, "no baseline: it begins with \"" CP_BASELINE_MAGIC " %d\"", CP_BASELINE_VERSION);
+		return cp_reading_bad(r, "no baseline: it begins with \"" CP_BASELINE_MAGIC " %d\"", CP_BASELINE_VERSION);
 	version = strtoull(text + length + 1, &end, 10);
 	if (!isdigit((unsigned char)text[length + 1]) || *end || version != CP_BASELINE_VERSION)
-		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s:%u: a baseline of version %s: this cprobe reads version %d; record it "
-			"anew, or use the bootsonde that wrote it", r->to->path, r->number, text + length + 1, CP_BASELINE_VERSION);
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s:%u: a baseline of version %.20s: this cprobe reads version %d; record "
+			"it anew, or use the bootsonde that wrote it", r->to->path, r->number, text + length + 1, CP_BASELINE_VERSION);
 	return NULL;
 }
 
-static struct cp_error *take_key(struct reading *r, char *text)
+static struct cp_error *take_line(struct cp_reading *r, char *line, bool *begun)
 {
-	char *key = NULL, *value = NULL;
-	struct cp_error *error = split(r, text, &key, &value);
-
-	if (error)
-		return error;
-	switch (r->section) {
-	case IN_RECORDED:
-		return take_recorded(r, key, value);
-	case IN_COMPARE:
-		return take_compare(r, key, value);
-	case IN_DURATIONS:
-		return take_duration(r, key, value);
-	case IN_FUNCTIONS:
-		return take_place(r, key, value);
-	case IN_END:
-		return take_end(r, key, value);
-	default:	/* IN_BOOT: how it is run */
-		return NULL;
-	}
-}
-
-static struct cp_error *take_line(struct reading *r, char *line, bool *begun)
-{
-	char *text = trim(line);
+	char *text = cp_reading_trim(line);
 
 	if (!*text || *text == '#')
 		return NULL;
@@ -433,15 +260,19 @@ static struct cp_error *take_line(struct reading *r, char *line, bool *begun)
 		*begun = true;
 		return take_magic(r, text);
 	}
+	if (r->has_ended)
+		return cp_reading_bad(r, "\"%.60s\" stands behind the outcome, which is the last line", text);
 	if (*line == '[')
 		return take_section(r, text);
-	if (r->section == IN_HEAD)
-		return bad(r, "a section is wanted first: " SECTIONS);
-	if (r->section != IN_STEPS)
-		return take_key(r, text);
+	if (r->section == CP_IN_HEAD)
+		return cp_reading_bad(r, "a section is wanted first: " SECTIONS);
+	if (r->section == CP_IN_BOOT)	/* how it is run */
+		return NULL;
+	if (r->section != CP_IN_STEPS)
+		return cp_reading_key(r, text);
 	if (text == line)
-		return bad(r, "\"%.60s\": a step is indented, and a section is one of " SECTIONS, text);
-	return take_step(r, text);
+		return cp_reading_bad(r, "\"%.60s\": a step is indented, and a section is one of " SECTIONS, text);
+	return take_of_steps(r, text);
 }
 
 static int by_name(const void *a, const void *b)
@@ -458,15 +289,15 @@ static int by_duration(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static struct cp_error *finish(struct reading *r)
+static struct cp_error *finish(struct cp_reading *r)
 {
 	struct cp_baseline *to = r->to;
 	struct cp_error *error = check_loops(r);
 
 	if (error)
 		return error;
-	if (!json_object_get(to->head->end, "reason") || !json_object_get(to->head->end, "outcome"))
-		return bad(r, "cut off: [end] with reason and outcome is wanted last; fetch the file again, or record it anew");
+	if (!r->has_ended)
+		return cp_reading_bad(r, "cut off: [end] with its outcome is wanted last; fetch the file again, or record it anew");
 	if (to->place_count)
 		qsort(to->places, to->place_count, sizeof(*to->places), by_name);
 	if (to->durations.count)
@@ -474,88 +305,144 @@ static struct cp_error *finish(struct reading *r)
 	return NULL;
 }
 
-static struct cp_error *take_text(struct cp_baseline *to, char *text, size_t size)
+/* Where a byte is of which none of UTF-8 is made, or the end. */
+static const char *not_utf8(const char *line)
 {
-	struct reading *r = calloc(1, sizeof(*r));
-	struct cp_error *error = r ? NULL : &cp_error_no_memory;
+	size_t size;
+
+	for (; *line; line += size) {
+		size = cp_utf8_length((const unsigned char *)line);
+		if (!size)
+			break;
+	}
+	return line;
+}
+
+static struct cp_error *take_lines(struct cp_reading *r, char *text, size_t size)
+{
+	struct cp_error *error = NULL;
 	bool begun = false;
 
-	if (r)
-		r->to = to;
 	for (char *line = text, *end; line < text + size && !error; line = end + 1) {
 		end = memchr(line, '\n', (size_t)(text + size - line));
 		end = end ? end : text + size;
 		*end = 0;
 		r->number++;
 		if (strlen(line) != (size_t)(end - line))
-			error = bad(r, "a byte 0: a baseline is a text; write it as \\x00");
+			error = cp_reading_bad(r, "a byte 0: a baseline is a text; write it as \\x00");
+		else if (*not_utf8(line))
+			error = cp_reading_bad(r, "a byte 0x%02x that is no UTF-8: write it as \\x%02x", (unsigned char)*not_utf8(line),
+				(unsigned char)*not_utf8(line));
 		else
 			error = take_line(r, line, &begun);
 	}
 	if (!error && !begun)
-		error = bad(r, "the file is empty: no baseline");
-	if (!error)
-		error = finish(r);
+		error = cp_reading_bad(r, "the file is empty: no baseline");
+	return error ? error : finish(r);
+}
+
+static struct cp_error *take_text(struct cp_baseline *to, char *text, size_t size)
+{
+	struct cp_reading *r = calloc(1, sizeof(*r));
+	struct cp_error *error;
+
+	if (!r)
+		return &cp_error_no_memory;
+	r->to = to;
+	for (size_t i = 0; i < 2; i++)
+		cp_names_init(&r->known[i].texts);
+	error = take_lines(r, text, size);
+	for (size_t i = 0; i < 2; i++) {
+		cp_names_deinit(&r->known[i].texts);
+		free(r->known[i].steps);
+	}
 	free(r);
 	return error;
 }
 
 /* *ret: malloc'ed, with room for a 0 behind it. `most`: bytes that are read. */
-static struct cp_error *read_file(const char *path, off_t most, char **ret, size_t *size)
+static struct cp_error *read_some(const char *path, int fd, size_t most, char **ret, size_t *size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	struct cp_error *error = NULL;
-	struct stat status;
 	ssize_t got = 1;
 
-	*ret = NULL;
 	*size = 0;
+	*ret = malloc(most + 1);
+	if (!*ret)
+		return &cp_error_no_memory;
+	while (got > 0 && *size < most) {
+		got = read(fd, *ret + *size, most - *size);
+		if (got >= 0) {
+			*size += (size_t)got;
+		} else if (errno == EINTR) {
+			got = 1;
+		} else {
+			free(*ret);
+			*ret = NULL;
+			return cp_error_create(CP_ERROR_IO, "%s: %s", path, strerror(errno));
+		}
+	}
+	return NULL;
+}
+
+/* Its beginning alone, up to `most` bytes; 0: all. *ret as read_some() has it, NULL on error. */
+static struct cp_error *read_file(const char *path, size_t most, char **ret, size_t *size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct cp_error *error;
+	struct stat status;
+
+	*ret = NULL;
 	if (fd < 0 || fstat(fd, &status))
 		error = cp_error_create(CP_ERROR_IO, "%s: %s", path, strerror(errno));
-	else if (S_ISREG(status.st_mode) && status.st_size > LARGEST_FILE && most > LARGEST_FILE)
-		error = cp_error_create(CP_ERROR_UNSUPPORTED, "%s: %jd bytes are too many for a baseline", path,
-			(intmax_t)status.st_size);
 	else if (!S_ISREG(status.st_mode))
 		error = cp_error_create(CP_ERROR_IO, "%s: no regular file", path);
-	else if (!(*ret = malloc((size_t)(status.st_size < most ? status.st_size : most) + 1)))
-		error = &cp_error_no_memory;
-	while (!error && got > 0 && *size < (size_t)(status.st_size < most ? status.st_size : most)) {
-		got = read(fd, *ret + *size, (size_t)(status.st_size < most ? status.st_size : most) - *size);
-		if (got < 0)
-			error = cp_error_create(CP_ERROR_IO, "%s: %s", path, strerror(errno));
-		else
-			*size += (size_t)got;
-	}
+	else if (!most && status.st_size > CP_BASELINE_LARGEST)
+		error = cp_error_create(CP_ERROR_UNSUPPORTED, "%s: %jd bytes are too many for a baseline: it may have %jd", path,
+			(intmax_t)status.st_size, (intmax_t)CP_BASELINE_LARGEST);
+	else
+		error = read_some(path, fd, most && (uintmax_t)status.st_size > most ? most : (size_t)status.st_size, ret, size);
 	if (fd >= 0)
 		close(fd);
-	if (error) {
-		free(*ret);
-		*ret = NULL;
-	}
 	return error;
 }
 
 struct cp_error *cp_is_baseline(const char *path, bool *ret)
 {
-	char *text, *line, *end;
-	size_t size;
+	size_t size = 0, length = strlen(CP_BASELINE_MAGIC);
+	char *text, *line, *end = NULL;
 	struct cp_error *error = read_file(path, LONGEST_HEAD, &text, &size);
 
 	*ret = false;
 	if (error)
 		return error;
 	text[size] = 0;
-	for (line = text; *line; line = *end ? end + 1 : end) {
-		end = line + strcspn(line, "\n");
-		line += strspn(line, " \t\r\n");
-		if (line < end && *line != '#') {
-			*ret = !strncmp(line, CP_BASELINE_MAGIC, strlen(CP_BASELINE_MAGIC));
+	/* A line that does not end within the head may be one, too: a trace begins with none of these. */
+	for (line = text; line && !*ret; line = end ? end + 1 : NULL) {
+		end = strchr(line, '\n');
+		line += strspn(line, " \t\r\v\f");
+		if (!end && size == LONGEST_HEAD)
+			*ret = !*line || *line == '#' || !strncmp(line, CP_BASELINE_MAGIC, strnlen(line, length));
+		else
+			*ret = !strncmp(line, CP_BASELINE_MAGIC, length);
+		if (line != end && *line != '#')
 			break;
-		}
-		end = line > end ? line : end;
 	}
 	free(text);
 	return NULL;
+}
+
+/* As a trace that has nothing but its header and its end. */
+static struct cp_trace *make_head(char *path)
+{
+	struct cp_trace *head = calloc(1, sizeof(*head));
+
+	if (head) {
+		head->path = path;
+		head->fd = -1;
+		head->header = json_object();
+		head->end = json_object();
+	}
+	return head;
 }
 
 struct cp_error *cp_baseline_open(const char *path, struct cp_baseline **ret)
@@ -569,19 +456,14 @@ struct cp_error *cp_baseline_open(const char *path, struct cp_baseline **ret)
 		return &cp_error_no_memory;
 	cp_arena_init(&to->arena);
 	cp_names_init(&to->durations.names);
-	to->rule.other_kernel = to->rule.as_text = true;
+	to->rule.other_kernel = to->rule.as_text = to->times = true;
+	to->slower = CP_BASELINE_SLOWER;
 	to->path = strdup(path);
-	to->head = calloc(1, sizeof(*to->head));
-	if (to->head) {
-		to->head->path = to->path;
-		to->head->fd = -1;
-		to->head->header = json_object();
-		to->head->end = json_object();
-	}
-	if (!to->path || !to->head || !to->head->header || !to->head->end)
+	to->head = to->path ? make_head(to->path) : NULL;
+	if (!to->head || !to->head->header || !to->head->end)
 		error = &cp_error_no_memory;
 	if (!error)
-		error = read_file(path, LARGEST_FILE + 1, &text, &size);
+		error = read_file(path, 0, &text, &size);
 	if (!error)
 		error = take_text(to, text, size);
 	free(text);
@@ -605,6 +487,7 @@ void cp_baseline_close(struct cp_baseline *baseline)
 	}
 	free(baseline->head);
 	free(baseline->lines);
+	free(baseline->steps);
 	free(baseline->places);
 	cp_arena_deinit(&baseline->arena);
 	free(baseline->path);

@@ -7,6 +7,7 @@
 #include "diff/machine.h"
 #include "trace/inside.h"
 
+#define STREAMS (65536 - CP_STREAM_CONSOLE)
 #define RUN_OF_PATH 2	/* parts of a source's path that are kept: where a tree lies is its owner's business */
 
 /* Lines of one section, in order, as numbers of their texts. */
@@ -16,23 +17,26 @@ struct lines {
 	size_t count;
 };
 
-/* Where a step is in the source. */
+/* What is known of a name of steps: where it is in the source, and its line. */
 struct source {
 	uint64_t address;	/* 0: unknown */
 	const char *file;	/* the arena's; NULL: not known yet */
 	unsigned int line;
-	bool is_known;		/* the step was seen */
+	bool is_known;		/* such a step was seen on a vCPU */
+	uint32_t text;		/* 1 + the number of the line without values; 0: not known yet */
 };
 
 struct writing {
 	const struct cp_making *making;
 	struct cp_arena arena;
 	struct cp_names texts;	/* of lines */
-	struct cp_names whats;	/* of steps that have an address or a file */
+	struct cp_names whats;	/* of steps */
 	struct source *sources;	/* by number of what */
 	size_t source_count;
 	struct lines *sections;
 	size_t section_count;
+	uint32_t *by_stream;	/* 1 + index of a section, by its stream - CP_STREAM_CONSOLE; owned */
+	size_t steps;
 	struct cp_step_texts step, line;	/* for use again and again */
 	FILE *out;
 	const struct lines *of;	/* what is folded */
@@ -43,42 +47,52 @@ struct writing {
 static struct lines *section_of(struct writing *w, int stream)
 {
 	struct lines *grown;
+	uint32_t *index;
 
-	for (size_t i = 0; i < w->section_count; i++) {
-		if (w->sections[i].stream == stream)
-			return &w->sections[i];
-	}
+	if (!w->by_stream)
+		w->by_stream = calloc(STREAMS, sizeof(*w->by_stream));
+	if (!w->by_stream)
+		return NULL;
+	index = &w->by_stream[stream - CP_STREAM_CONSOLE];
+	if (*index)
+		return &w->sections[*index - 1];
 	grown = cp_grow(w->sections, w->section_count, sizeof(*grown));
 	if (!grown)
 		return NULL;
 	w->sections = grown;
-	grown[w->section_count] = (struct lines){ .stream = stream };
-	return &grown[w->section_count++];
+	grown[w->section_count++] = (struct lines){ .stream = stream };
+	*index = (uint32_t)w->section_count;
+	return &grown[w->section_count - 1];
+}
+
+static struct cp_error *add_id(struct writing *w, int stream, uint32_t id)
+{
+	struct lines *section = section_of(w, stream);
+	uint32_t *grown = section ? cp_grow(section->ids, section->count, sizeof(*grown)) : NULL;
+
+	if (!grown)
+		return &cp_error_no_memory;
+	if (w->steps == CP_BASELINE_MOST_STEPS)
+		return cp_error_create(CP_ERROR_UNSUPPORTED, "%s: more than %u steps are too many for a baseline: record fewer "
+			"functions", w->making->traces[0]->path, CP_BASELINE_MOST_STEPS);
+	w->steps++;
+	section->ids = grown;
+	grown[section->count++] = id;
+	return NULL;
 }
 
 static struct cp_error *add_line(struct writing *w, int stream, const struct cp_text *text)
 {
-	struct lines *section = section_of(w, stream);
-	uint32_t *grown;
-	struct cp_error *error;
+	uint32_t id;
+	struct cp_error *error = text->failed ? &cp_error_no_memory :
+		cp_names_number(&w->texts, text->length ? text->bytes : "", text->length, &id);
 
-	if (!section || text->failed)
-		return &cp_error_no_memory;
-	grown = cp_grow(section->ids, section->count, sizeof(*grown));
-	if (!grown)
-		return &cp_error_no_memory;
-	section->ids = grown;
-	error = cp_names_number(&w->texts, text->length ? text->bytes : "", text->length, &grown[section->count]);
-	if (!error)
-		section->count++;
-	return error;
+	return error ? error : add_id(w, stream, id);
 }
 
-static struct cp_error *note_source(struct writing *w, const struct cp_event *event)
+/* What is known of the step's name. */
+static struct cp_error *source_of(struct writing *w, struct source **ret)
 {
-	json_t *object = NULL;
-	struct source *source;
-	const char *file;
 	uint32_t number;
 	struct cp_error *error = cp_names_number(&w->whats, w->step.what.length ? w->step.what.bytes : "",
 		w->step.what.length, &number);
@@ -91,18 +105,29 @@ static struct cp_error *note_source(struct writing *w, const struct cp_event *ev
 		w->sources = grown;
 		grown[w->source_count++] = (struct source){ .address = 0 };
 	}
-	source = error ? NULL : &w->sources[number];
-	if (error || source->is_known)
-		return error;
+	*ret = error ? NULL : &w->sources[number];
+	return error;
+}
+
+static struct cp_error *note_source(struct writing *w, const struct cp_event *event, struct source *source)
+{
+	json_t *object = NULL;
+	json_int_t line;
+	const char *file;
+	struct cp_error *error;
+
+	if (source->is_known)
+		return NULL;
 	source->is_known = true;
 	source->address = event->is_entry ? event->address : 0;
 	if (!event->json)
 		return NULL;
 	error = cp_trace_object(event->json, event->json_length, &object);
 	file = json_string_value(json_object_get(object, "file"));
-	if (!error && file) {
+	if (!error && file && *file) {
+		line = json_integer_value(json_object_get(object, "line"));
 		source->file = cp_arena_strdup(&w->arena, file);
-		source->line = (unsigned int)json_integer_value(json_object_get(object, "line"));
+		source->line = line > 0 && line <= INT32_MAX ? (unsigned int)line : 0;
 		error = source->file ? NULL : &cp_error_no_memory;
 	}
 	json_decref(object);
@@ -128,16 +153,27 @@ static struct cp_error *take_console(struct writing *w, const struct cp_event *e
 static struct cp_error *take_step(struct writing *w, const struct cp_event *event)
 {
 	struct cp_text text = { .bytes = NULL };
-	struct cp_error *error = w->step.stream >= 0 ? note_source(w, event) : NULL;
+	struct source *source;
+	struct cp_error *error = source_of(w, &source);
 
+	if (!error && w->step.stream >= 0)
+		error = note_source(w, event, source);
+	if (error)
+		return error;
+	if (source->text && !w->step.values.length)
+		return add_id(w, w->step.stream, source->text - 1);
 	cp_baseline_escape(&text, w->step.what.length ? w->step.what.bytes : "", w->step.what.length, true);
 	if (w->step.values.length) {
 		cp_text_add(&text, " {", 2);
 		cp_baseline_escape(&text, w->step.values.bytes, w->step.values.length, false);
 		cp_text_add(&text, "}", 1);
 	}
-	if (!error)
-		error = add_line(w, w->step.stream, &text);
+	error = add_line(w, w->step.stream, &text);
+	if (!error && !w->step.values.length) {
+		const struct lines *section = section_of(w, w->step.stream);
+
+		source->text = section->ids[section->count - 1] + 1;
+	}
 	cp_text_deinit(&text);
 	return error;
 }
@@ -154,44 +190,57 @@ static struct cp_error *take_event(void *context, const struct cp_event *event)
 
 /* -- Sections of keys -- */
 
-static void print_text(FILE *out, const char *key, const char *value)
+/* "KEY = VALUE", the value with what `before` has in front of it; both may be left out. False: no memory. */
+static bool print_text(FILE *out, const char *key, const char *before, const char *value)
 {
-	if (value && *value)
-		fprintf(out, "%s = %s\n", key, value);
+	struct cp_text text = { .bytes = NULL };
+	bool failed;
+
+	if (!value || (!*value && !*before))
+		return true;
+	cp_baseline_escape(&text, value, strlen(value), false);
+	fprintf(out, "%s = %s%s%s\n", key, before, *before && text.length ? " " : "", text.length ? text.bytes : "");
+	failed = text.failed;
+	cp_text_deinit(&text);
+	return !failed;
 }
 
-static void print_json(FILE *out, const char *key, json_t *value)
+/* False: no memory. */
+static bool print_json(FILE *out, const char *key, const json_t *value)
 {
-	if (!value)
-		return;
-	fprintf(out, "%s = ", key);
-	json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
-	putc('\n', out);
+	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	if (text)
+		fprintf(out, "%s = %s\n", key, text);
+	free(text);
+	return !value || text;
 }
 
-static void print_recorded(FILE *out, const struct cp_making *m)
+static bool print_options(FILE *out, const struct cp_trace *trace)
+{
+	bool good = true;
+
+	for (size_t i = 0; cp_machine_options[i] && good; i++)
+		good = print_text(out, "option", cp_machine_options[i], cp_machine_argument(trace, cp_machine_options[i]));
+	return good;
+}
+
+static struct cp_error *print_recorded(FILE *out, const struct cp_making *m)
 {
 	const struct cp_trace *trace = m->traces[0];
 	json_t *kernel = json_object_get(trace->header, "kernel"), *qemu = json_object_get(trace->header, "qemu");
-	const char *id = cp_trace_build_id(trace);
+	const char *id = cp_trace_build_id(trace), *sha256 = json_string_value(json_object_get(kernel, "sha256"));
+	bool good;
 
 	fputs("[recorded]\n", out);
-	print_text(out, "kernel", json_string_value(json_object_get(kernel, "name")));
-	if (id)
-		print_text(out, "build-id", id);
-	else
-		print_text(out, "sha256", json_string_value(json_object_get(kernel, "sha256")));
-	print_text(out, "qemu", json_string_value(json_object_get(qemu, "version")));
-	for (size_t i = 0; cp_machine_options[i]; i++) {
-		const char *value = cp_machine_argument(trace, cp_machine_options[i]);
-
-		if (value)
-			fprintf(out, "option = %s%s%s\n", cp_machine_options[i], *value ? " " : "", value);
-	}
-	print_text(out, "clock", json_string_value(json_object_get(trace->header, "clock")));
-	print_json(out, "listed", json_object_get(trace->header, "listed"));
-	print_json(out, "args", json_object_get(trace->header, "args"));
+	good = print_text(out, "kernel", "", json_string_value(json_object_get(kernel, "name"))) &&
+		print_text(out, id ? "build-id" : "sha256", "", id ? id : sha256) &&
+		print_text(out, "qemu", "", json_string_value(json_object_get(qemu, "version"))) && print_options(out, trace) &&
+		print_text(out, "clock", "", json_string_value(json_object_get(trace->header, "clock"))) &&
+		print_json(out, "listed", json_object_get(trace->header, "listed")) &&
+		print_json(out, "args", json_object_get(trace->header, "args"));
 	fprintf(out, "runs = %zu\n\n", m->count);
+	return good && !cp_trace_json_refused() ? NULL : &cp_error_no_memory;
 }
 
 static void print_compare(FILE *out, const struct cp_making *m, bool has_durations)
@@ -205,9 +254,15 @@ static void print_compare(FILE *out, const struct cp_making *m, bool has_duratio
 		fprintf(out, "slower = %" PRIu64 "%%\n", m->slower);
 	for (size_t kind = 0; kind < CP_IGNORED_KINDS; kind++) {
 		for (size_t i = 0; i < m->rule.ignored[kind].count; i++)
-			print_text(out, cp_ignored_words[kind], m->rule.ignored[kind].items[i]);
+			fprintf(out, "%s = %s\n", cp_ignored_words[kind], m->rule.ignored[kind].items[i]);
 	}
 	putc('\n', out);
+}
+
+/* Rounded up, so that no boot is slower than itself. */
+static uint64_t us_of(uint64_t ns)
+{
+	return ns / 1000 + (ns % 1000 != 0);
 }
 
 static struct cp_error *print_durations(FILE *out, const struct cp_durations *durations)
@@ -217,7 +272,7 @@ static struct cp_error *print_durations(FILE *out, const struct cp_durations *du
 
 	if (!durations->whole)
 		return NULL;
-	fprintf(out, "[durations]\n(whole boot) = %" PRIu64 " us\n", durations->whole / 1000);
+	fprintf(out, "[durations]\n(whole boot) = %" PRIu64 " us\n", us_of(durations->whole));
 	for (size_t i = 0; i < durations->count; i++) {
 		const struct cp_duration *d = &durations->items[i];
 
@@ -225,7 +280,7 @@ static struct cp_error *print_durations(FILE *out, const struct cp_durations *du
 			continue;
 		cp_text_clear(&name);
 		cp_baseline_escape(&name, d->name, strlen(d->name), true);
-		fprintf(out, "%s = %" PRIu64 " us\n", name.bytes ? name.bytes : "", d->ns / 1000);
+		fprintf(out, "%s = %" PRIu64 " us\n", name.bytes ? name.bytes : "", us_of(d->ns));
 	}
 	putc('\n', out);
 	failed = name.failed;
@@ -288,12 +343,29 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
+static struct cp_error *print_function(FILE *out, const struct named *function)
+{
+	struct cp_text text = { .bytes = NULL };
+	const char *file = tail_of(function->source->file);
+	bool failed;
+
+	cp_baseline_escape(&text, function->name, strlen(function->name), true);
+	cp_text_add(&text, " = ", 3);
+	cp_baseline_escape(&text, file, strlen(file), false);
+	if (function->source->line)
+		cp_text_printf(&text, ":%u", function->source->line);
+	failed = text.failed;
+	if (!failed)
+		fprintf(out, "%s\n", text.bytes);
+	cp_text_deinit(&text);
+	return failed ? &cp_error_no_memory : NULL;
+}
+
 static struct cp_error *print_functions(struct writing *w)
 {
 	struct named *all = calloc(w->source_count + 1, sizeof(*all));
-	struct cp_text name = { .bytes = NULL };
+	struct cp_error *error = NULL;
 	size_t count = 0;
-	bool failed;
 
 	if (!all)
 		return &cp_error_no_memory;
@@ -304,40 +376,20 @@ static struct cp_error *print_functions(struct writing *w)
 	qsort(all, count, sizeof(*all), by_name);
 	if (count)
 		fputs("[functions]\n", w->out);
-	for (size_t i = 0; i < count; i++) {
-		cp_text_clear(&name);
-		cp_baseline_escape(&name, all[i].name, strlen(all[i].name), true);
-		fprintf(w->out, "%s = %s", name.bytes ? name.bytes : "", tail_of(all[i].source->file));
-		if (all[i].source->line)
-			fprintf(w->out, ":%u", all[i].source->line);
-		putc('\n', w->out);
-	}
+	for (size_t i = 0; i < count && !error; i++)
+		error = print_function(w->out, &all[i]);
 	if (count)
 		putc('\n', w->out);
-	failed = name.failed;
-	cp_text_deinit(&name);
 	free(all);
-	return failed ? &cp_error_no_memory : NULL;
+	return error;
 }
 
+/* The outcome last: a file that is cut has none. */
 static struct cp_error *print_end(FILE *out, const struct cp_trace *trace)
 {
-	static const char *const keys[] = { "reason", "outcome" };	/* the outcome last: a file that is cut has none */
-	struct cp_text text = { .bytes = NULL };
-	bool failed;
-
 	fputs("[end]\n", out);
-	for (size_t i = 0; i < 2; i++) {
-		json_t *value = json_object_get(trace->end, keys[i]);
-
-		cp_text_clear(&text);
-		cp_baseline_escape(&text, json_string_value(value) ? json_string_value(value) : "none", json_string_length(value),
-			false);
-		fprintf(out, "%s = %s\n", keys[i], text.length ? text.bytes : "none");
-	}
-	failed = text.failed;
-	cp_text_deinit(&text);
-	return failed ? &cp_error_no_memory : NULL;
+	return print_text(out, "reason", "", json_string_value(json_object_get(trace->end, "reason"))) &&
+		print_text(out, "outcome", "", json_string_value(json_object_get(trace->end, "outcome"))) ? NULL : &cp_error_no_memory;
 }
 
 /* -- Sections of steps -- */
@@ -404,9 +456,9 @@ static struct cp_error *print_all(struct writing *w)
 	if (error)
 		return error;
 	fprintf(w->out, CP_BASELINE_MAGIC " %d\n\n", CP_BASELINE_VERSION);
-	print_recorded(w->out, m);
+	error = print_recorded(w->out, m);
 	print_compare(w->out, m, durations.whole);
-	if (m->times)
+	if (!error && m->times)
 		error = print_durations(w->out, &durations);
 	cp_durations_deinit(&durations);
 	if (w->section_count)
@@ -420,9 +472,35 @@ static struct cp_error *print_all(struct writing *w)
 	return error ? error : print_end(w->out, m->traces[0]);
 }
 
+/* All of it or, with an error, none. */
+static struct cp_error *print_at_once(struct writing *w, FILE *out)
+{
+	const char *path = w->making->traces[0]->path;
+	char *text = NULL;
+	size_t size = 0;
+	struct cp_error *error;
+	bool failed;
+
+	w->out = open_memstream(&text, &size);
+	if (!w->out)
+		return &cp_error_no_memory;
+	error = print_all(w);
+	failed = ferror(w->out) != 0;
+	failed |= fclose(w->out) != 0;
+	if (!error && failed)
+		error = &cp_error_no_memory;
+	if (!error && size > (size_t)CP_BASELINE_LARGEST)
+		error = cp_error_create(CP_ERROR_UNSUPPORTED, "%s: its baseline would have %zu bytes, which are too many: record fewer "
+			"functions, or without arguments", path, size);
+	if (!error)
+		fwrite(text, 1, size, out);
+	free(text);
+	return error;
+}
+
 struct cp_error *cp_baseline_write(FILE *out, const struct cp_making *making)
 {
-	struct writing w = { .making = making, .out = out };
+	struct writing w = { .making = making };
 	struct cp_error *error;
 
 	cp_arena_init(&w.arena);
@@ -430,15 +508,14 @@ struct cp_error *cp_baseline_write(FILE *out, const struct cp_making *making)
 	cp_names_init(&w.whats);
 	error = cp_trace_walk(making->traces[0], take_event, &w);
 	if (!error)
-		error = print_all(&w);
+		error = print_at_once(&w, out);
 	for (size_t i = 0; i < w.section_count; i++)
 		free(w.sections[i].ids);
 	free(w.sections);
+	free(w.by_stream);
 	free(w.sources);
-	cp_text_deinit(&w.step.what);
-	cp_text_deinit(&w.step.values);
-	cp_text_deinit(&w.line.what);
-	cp_text_deinit(&w.line.values);
+	cp_step_texts_deinit(&w.step);
+	cp_step_texts_deinit(&w.line);
 	cp_names_deinit(&w.texts);
 	cp_names_deinit(&w.whats);
 	cp_arena_deinit(&w.arena);

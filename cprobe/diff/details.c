@@ -163,7 +163,6 @@ struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_deta
 		error = cp_steps_are_told(steps) ? cp_trace_walk(steps->trace, look_at, &l) : look_in_blocks(&l);
 	free(l.seen);
 	free(l.next);
-	cp_text_deinit(&l.texts.what);
-	cp_text_deinit(&l.texts.values);
+	cp_step_texts_deinit(&l.texts);
 	return error;
 }

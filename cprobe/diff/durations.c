@@ -38,8 +38,11 @@ static struct cp_error *add(struct summing *s, struct entered *vcpu, uint64_t t)
 		s->sums = grown;
 		grown[s->sum_count++] = 0;
 	}
-	if (vcpu->function != NONE && t > vcpu->t)
+	if (vcpu->function != NONE && t > vcpu->t) {
 		s->sums[vcpu->function] += t - vcpu->t;
+		if (s->sums[vcpu->function] > CP_TRACE_LAST)	/* of many vCPUs; times are no later than that */
+			s->sums[vcpu->function] = CP_TRACE_LAST;
+	}
 	return NULL;
 }
 
@@ -113,8 +116,7 @@ struct cp_error *cp_durations_of_trace(struct cp_trace *trace, const struct cp_s
 		error = finish(&s, ret);
 	free(s.vcpus);
 	free(s.sums);
-	cp_text_deinit(&s.texts.what);
-	cp_text_deinit(&s.texts.values);
+	cp_step_texts_deinit(&s.texts);
 	if (error)
 		cp_durations_deinit(ret);
 	return error;

@@ -60,6 +60,13 @@ void cp_text_deinit(struct cp_text *text)
 	memset(text, 0, sizeof(*text));
 }
 
+void cp_step_texts_deinit(struct cp_step_texts *texts)
+{
+	cp_text_deinit(&texts->what);
+	cp_text_deinit(&texts->values);
+	cp_ignoring_deinit(&texts->ignoring);
+}
+
 /* -- Console lines -- */
 
 /* "[    0.123456] ", "[    0.123456][    T0] ": how long it is; 0: the line begins with none. */
@@ -174,8 +181,10 @@ void cp_step_of_line(const char *line, size_t length, const struct cp_step_rule 
 	} else {
 		cp_text_add(&ret->values, line, length);
 	}
-	/* Names end with a 0, so that bytes behind one are left to the hash of the values. */
 	add_without_numbers(&ret->what, line, length);
+	/* Names end with a 0, and a line may have some. */
+	for (size_t i = 0; i < ret->what.length; i++)
+		ret->what.bytes[i] += !ret->what.bytes[i];
 	if (rule->console != CP_CONSOLE_EXACT)
 		cp_text_clear(&ret->values);
 }
@@ -289,8 +298,25 @@ static void add_flags_of_address(struct cp_text *text, const char *key, json_t *
 	cp_text_printf(text, "%s=(address), %s bit 0=%llu", key, key, number ? strtoull(number, NULL, 16) & 1 : 0);
 }
 
-static void told_of(const struct cp_event *event, json_t *object, const struct cp_step_rule *rule, struct cp_text *what,
-	struct cp_text *values)
+/* Those of an entry that was in blocks once, `without` the return address, as cp_step_return_value() has it. */
+static void add_args(struct cp_text *text, json_t *args, const struct cp_step_rule *rule, int without)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(args, i, item) {
+		const char *name = json_string_value(json_object_get(item, "name"));
+		json_t *value = name ? json_object_get(item, "value") : item;
+
+		if (rule->other_kernel && without >= 0 && i == (size_t)without)
+			cp_text_printf(text, "%s%s=(address)", text->length ? ", " : "", name ? name : "args");
+		else
+			add_value(text, name ? name : "args", value, rule, 1);
+	}
+}
+
+static void told_of(const struct cp_event *event, json_t *object, const struct cp_step_rule *rule, int without,
+	struct cp_text *what, struct cp_text *values)
 {
 	const char *function = json_string_value(json_object_get(object, "function")), *key;
 	const char *target = json_string_value(json_object_get(object, "target"));
@@ -314,6 +340,8 @@ static void told_of(const struct cp_event *event, json_t *object, const struct c
 	json_object_foreach(object, key, value) {
 		if (rule->other_kernel && !strcmp(key, "value") && holds_address(json_object_get(object, "msr")))
 			add_flags_of_address(values, key, value);
+		else if (event->is_entry && json_is_array(value) && !strcmp(key, "args"))
+			add_args(values, value, rule, without);
 		else if (!is_one_of(key, left_out) && !is_one_of(key, identity) && !(is_code && rule->other_kernel))
 			add_value(values, key, value, rule, 0);
 	}
@@ -355,15 +383,18 @@ uint64_t cp_step_hash_values(const uint64_t *values, size_t count, const struct 
 static void entry_of(const struct cp_event *event, const struct cp_step_rule *rule, const struct cp_trace *trace,
 	struct cp_text *what, struct cp_text *values)
 {
-	json_t *names = json_object_get(trace->header, "args");
-	int without = cp_step_return_value(trace);
+	json_t *names = event->value_count ? json_object_get(trace->header, "args") : NULL;
+	int without = event->value_count ? cp_step_return_value(trace) : -1;
 
 	cp_text_add(what, event->function, strlen(event->function));
 	for (size_t i = 0; i < event->value_count && !rule->no_values; i++) {
 		const char *name = json_string_value(json_array_get(names, i));
 
 		cp_text_add(values, ", ", i ? 2 : 0);
-		cp_text_printf(values, "%s=", name ? name : "?");
+		if (name)
+			cp_text_printf(values, "%s=", name);
+		else	/* as such an event's JSON has it */
+			cp_text_printf(values, "%zu=", i);
 		if (is_hidden(rule, event->values[i], i, without))
 			cp_text_printf(values, "(address)");
 		else
@@ -371,9 +402,21 @@ static void entry_of(const struct cp_event *event, const struct cp_step_rule *ru
 	}
 }
 
-static bool is_ignored(const struct cp_globs *globs, const char *what)
+/* By which kinds the step is left out: 1 << kind each. */
+static unsigned int ignored_of(const struct cp_step_rule *rule, struct cp_step_texts *step)
 {
-	return globs->count && cp_globs_name(globs->items, globs->count, what);
+	unsigned int ret = 0;
+	size_t globs = 0;
+	struct cp_error *error;
+
+	for (size_t kind = 0; kind < CP_IGNORED_KINDS; kind++)
+		globs += rule->ignored[kind].count;
+	if (!globs || !step->what.length)
+		return 0;
+	error = cp_ignoring_ask(&step->ignoring, rule->ignored, step->what.bytes, step->what.length, &ret);
+	step->what.failed |= error != NULL;
+	cp_error_destroy(error);
+	return ret;
 }
 
 static void mask(struct cp_text *text)
@@ -388,18 +431,18 @@ static void mask(struct cp_text *text)
 
 void cp_step_finish(const struct cp_step_rule *rule, struct cp_step_texts *step)
 {
-	const char *what = step->what.length ? step->what.bytes : "";
+	unsigned int ignored = ignored_of(rule, step);
 	bool is_line = step->stream == CP_STREAM_CONSOLE;
 
 	if (is_line && rule->as_text && !step->what.length)	/* it cannot be seen in a text */
 		step->is_step = false;
-	if (is_ignored(&rule->ignored[is_line ? CP_IGNORED_LINES : CP_IGNORED_STEPS], what))
+	if (ignored & 1u << (is_line ? CP_IGNORED_LINES : CP_IGNORED_STEPS))
 		step->is_step = false;
-	if (is_ignored(&rule->ignored[is_line ? CP_IGNORED_NUMBERS : CP_IGNORED_VALUES], what)) {
+	if (ignored & 1u << (is_line ? CP_IGNORED_NUMBERS : CP_IGNORED_VALUES)) {
 		cp_text_clear(&step->values);
 		step->hash = 0;
 	}
-	if (rule->as_text && rule->other_kernel && !is_line)
+	if (rule->as_text && rule->other_kernel && !is_line && step->values.length)
 		mask(&step->values);
 	if (!step->hash && step->values.length)
 		step->hash = cp_names_hash(0, step->values.bytes, step->values.length);
@@ -422,7 +465,7 @@ struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_
 	} else if (event->json) {
 		error = cp_trace_object(event->json, event->json_length, &object);
 		if (!error && object)
-			told_of(event, object, rule, what, values);
+			told_of(event, object, rule, cp_step_return_value(trace), what, values);
 		if (!error && event->is_entry && !rule->as_text && json_object_get(trace->header, "args"))
 			ret->hash = hash_args(json_object_get(object, "args"), rule, trace);
 		if (!error && cp_trace_json_refused())

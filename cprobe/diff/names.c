@@ -33,7 +33,7 @@ uint64_t cp_names_hash(uint64_t before, const void *bytes, size_t size)
 	return value ? value : 1;
 }
 
-static uint32_t *slot_of(struct cp_names *names, const char *text, size_t length)
+static uint32_t *slot_of(const struct cp_names *names, const char *text, size_t length)
 {
 	for (size_t at = (size_t)cp_names_hash(0, text, length);; at++) {
 		uint32_t *slot = &names->slots[at & (names->size - 1)];
@@ -59,6 +59,13 @@ static bool make_slots(struct cp_names *names)
 	for (size_t i = 0; i < names->count; i++)
 		*slot_of(names, names->texts[i], strlen(names->texts[i])) = (uint32_t)i + 1;
 	return true;
+}
+
+const uint32_t *cp_names_find(const struct cp_names *names, const char *text, size_t length)
+{
+	const uint32_t *slot = names->size ? slot_of(names, text, strnlen(text, length)) : NULL;
+
+	return slot && *slot ? slot : NULL;
 }
 
 struct cp_error *cp_names_number(struct cp_names *names, const char *text, size_t length, uint32_t *ret)

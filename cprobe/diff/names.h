@@ -19,6 +19,9 @@ void cp_names_deinit(struct cp_names *names);
 /* The number of a text, up to its first 0; a new one is kept. */
 struct cp_error *cp_names_number(struct cp_names *names, const char *text, size_t length, uint32_t *ret);
 
+/* Where the number of a text, up to its first 0, stands, and 1 more; NULL: it has none. */
+const uint32_t *cp_names_find(const struct cp_names *names, const char *text, size_t length);
+
 /* 64 bits of all bytes; never 0. Of several parts, each begins with what the one before gave, the first with 0. */
 uint64_t cp_names_hash(uint64_t before, const void *bytes, size_t size);
 

@@ -75,34 +75,37 @@ static bool make_room(struct cp_stream *s)
 	return true;
 }
 
-struct cp_error *cp_steps_add(struct cp_steps *steps, const struct cp_step *step)
+struct cp_error *cp_steps_add_number(struct cp_steps *steps, int stream, uint32_t what, uint64_t values, uint64_t t)
 {
-	struct cp_stream *s = cp_steps_make_stream(steps, step->stream);
-	struct cp_error *error;
-	uint32_t what;
+	struct cp_stream *s = cp_steps_make_stream(steps, stream);
 
 	if (!s)
 		return &cp_error_no_memory;
 	if (s->count == MOST_STEPS)
 		return cp_error_create(CP_ERROR_UNSUPPORTED, "more than %zu steps of one vCPU: compare boots that are shorter",
 			MOST_STEPS);
-	error = cp_names_number(steps->names, step->what, step->what_length, &what);
-	if (error)
-		return error;
 	if (!make_room(s))
 		return &cp_error_no_memory;
-	if (step->values && !s->values) {
+	if (values && !s->values) {
 		s->values = calloc(s->room, sizeof(*s->values));
 		if (!s->values)
 			return &cp_error_no_memory;
 	}
 	s->what[s->count] = what;
 	if (s->values)
-		s->values[s->count] = step->values;
+		s->values[s->count] = values;
 	if (s->times)
-		s->times[s->count] = step->t;
+		s->times[s->count] = t;
 	s->count++;
 	return NULL;
+}
+
+struct cp_error *cp_steps_add(struct cp_steps *steps, const struct cp_step *step)
+{
+	uint32_t what;
+	struct cp_error *error = cp_names_number(steps->names, step->what, step->what_length, &what);
+
+	return error ? error : cp_steps_add_number(steps, step->stream, what, step->values, step->t);
 }
 
 static int by_number(const void *a, const void *b)

@@ -10,20 +10,12 @@
 #define CPROBE_STEPS_H
 
 #include "base/arena.h"
+#include "diff/ignored.h"
 #include "diff/names.h"
 #include "trace/trace.h"
 
 #define CP_STREAM_CONSOLE	-2
 #define CP_STREAM_SESSION	-1	/* what no vCPU did, else than on the console */
-
-/* What is left out of a comparison, each by globs on what a step is. */
-enum cp_ignored {
-	CP_IGNORED_STEPS,	/* of vCPUs, and of the session */
-	CP_IGNORED_VALUES,	/* of such steps */
-	CP_IGNORED_LINES,	/* of the console; their numbers are written as # */
-	CP_IGNORED_NUMBERS,	/* in such lines */
-	CP_IGNORED_KINDS
-};
 
 /* What is taken for the same. */
 struct cp_step_rule {
@@ -85,10 +77,16 @@ void cp_steps_deinit(struct cp_steps *steps);
 struct cp_stream *cp_steps_make_stream(struct cp_steps *steps, int number);
 
 struct cp_error *cp_steps_add(struct cp_steps *steps, const struct cp_step *step);
+
+/* The same of a step whose name has its number already. */
+struct cp_error *cp_steps_add_number(struct cp_steps *steps, int stream, uint32_t what, uint64_t values, uint64_t t);
 void cp_steps_sort(struct cp_steps *steps);
 
 /* NULL: there is none of that number. */
 const struct cp_stream *cp_steps_stream(const struct cp_steps *steps, int number);
+
+/* Does the trace have an order of steps? */
+struct cp_error *cp_steps_check(const struct cp_trace *trace);
 
 /* All steps of a trace. `names` must outlive *ret, which is the caller's until cp_steps_deinit(). */
 struct cp_error *cp_steps_of_trace(struct cp_trace *trace, const struct cp_step_rule *rule, struct cp_names *names,
@@ -115,13 +113,16 @@ void cp_text_add(struct cp_text *text, const char *bytes, size_t length);
 void cp_text_printf(struct cp_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cp_text_deinit(struct cp_text *text);
 
-/* An event as a step, in words. Zeroed it is for use again and again; cp_text_deinit() ends both texts. */
+/* An event as a step, in words. Zeroed it is for use again and again, by one rule; cp_step_texts_deinit() ends it. */
 struct cp_step_texts {
 	int stream;
 	bool is_step;		/* false: it is not compared */
 	struct cp_text what, values;
 	uint64_t hash;		/* of the values; 0: it has none */
+	struct cp_ignoring ignoring;
 };
+
+void cp_step_texts_deinit(struct cp_step_texts *texts);
 
 struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_step_rule *rule,
 	const struct cp_trace *trace, struct cp_step_texts *ret);
@@ -129,7 +130,10 @@ struct cp_error *cp_step_of_event(const struct cp_event *event, const struct cp_
 /* A console's line as a step. */
 void cp_step_of_line(const char *line, size_t length, const struct cp_step_rule *rule, struct cp_step_texts *ret);
 
-/* Leave out what the rule says, of a step with its texts; then make the hash of its values, if it has none yet. */
+/*
+ * Leave out what the rule says, of a step with its texts; then make the hash of its values, if it has none yet. Texts that
+ * have failed, here too, are for the caller to look at.
+ */
 void cp_step_finish(const struct cp_step_rule *rule, struct cp_step_texts *step);
 
 /* Text in which addresses of the kernel's half are words "(address)". */

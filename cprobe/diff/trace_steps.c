@@ -38,8 +38,7 @@ static struct cp_error *take_all(struct cp_steps *steps)
 	struct taking t = { .steps = steps };
 	struct cp_error *error = cp_trace_walk(steps->trace, take_event, &t);
 
-	cp_text_deinit(&t.texts.what);
-	cp_text_deinit(&t.texts.values);
+	cp_step_texts_deinit(&t.texts);
 	return error;
 }
 
@@ -175,8 +174,7 @@ static struct cp_error *take_consoles(struct cp_steps *steps)
 		}
 	}
 	cp_cursor_deinit(&cursor);
-	cp_text_deinit(&t.texts.what);
-	cp_text_deinit(&t.texts.values);
+	cp_step_texts_deinit(&t.texts);
 	return error;
 }
 
@@ -211,7 +209,7 @@ bool cp_steps_are_told(const struct cp_steps *steps)
 	return !trace->is_blocks || steps->rule.as_text;
 }
 
-static struct cp_error *check_order(const struct cp_trace *trace)
+struct cp_error *cp_steps_check(const struct cp_trace *trace)
 {
 	const char *mode = json_string_value(json_object_get(trace->header, "mode"));
 
@@ -225,7 +223,7 @@ struct cp_error *cp_steps_of_trace(struct cp_trace *trace, const struct cp_step_
 	struct cp_steps *ret)
 {
 	struct cp_steps steps = { .names = names, .rule = *rule, .trace = trace, .cut = !trace->end };
-	struct cp_error *error = check_order(trace);
+	struct cp_error *error = cp_steps_check(trace);
 
 	if (!error)
 		error = cp_steps_are_told(&steps) ? take_all(&steps) : take_blocks(&steps);

@@ -38,13 +38,28 @@ static void ignore(void *context, const char *text)
 	FUZZ_ASSERT(text && !strchr(text, '\n'));
 }
 
-struct cp_program *fuzz_open(const uint8_t *data, size_t size)
+static void put(const uint8_t *data, size_t size)
 {
-	struct cp_program *program = NULL;
 	int fd = file();
 
 	FUZZ_ASSERT(!ftruncate(fd, 0));
 	FUZZ_ASSERT(pwrite(fd, data, size, 0) == (ssize_t)size);
+}
+
+struct cp_baseline *fuzz_open_baseline(const uint8_t *data, size_t size)
+{
+	struct cp_baseline *baseline = NULL;
+
+	put(data, size);
+	fuzz_take_error(cp_baseline_open(path, &baseline));
+	return baseline;
+}
+
+struct cp_program *fuzz_open(const uint8_t *data, size_t size)
+{
+	struct cp_program *program = NULL;
+
+	put(data, size);
 	fuzz_take_error(cp_program_open(path, ignore, NULL, &program));
 	return program;
 }

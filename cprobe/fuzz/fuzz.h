@@ -62,6 +62,9 @@ void fuzz_kernel_deinit(struct fuzz_kernel *kernel);
 /* The same of an input that is a whole file; NULL: it could not be opened. */
 struct cp_program *fuzz_open(const uint8_t *data, size_t size);
 
+/* A baseline of such a file, likewise. */
+struct cp_baseline *fuzz_open_baseline(const uint8_t *data, size_t size);
+
 /* -- Answers -- */
 
 /* An error is an answer too, if its message is one line that says something. */

@@ -107,20 +107,56 @@ static bool has_counts(const struct cp_ran *ran, size_t count)
 	return false;
 }
 
-/* A trace that has its end is equal to itself. */
-static void compare(struct cp_trace *trace, enum cp_format format)
+/* Is the trace as it is to be? What is said of it goes nowhere. */
+static struct cp_error *differs(const struct cp_expected *expected, struct cp_trace *trace, enum cp_format format, bool *ret)
 {
 	struct cp_diff_how how = { .limit = 3 };
-	bool differs = false;
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 	struct cp_error *error;
 
 	FUZZ_ASSERT(out);
-	error = cp_diff(trace, trace, &how, format, out, &differs);
+	error = cp_diff(expected, trace, &how, format, out, ret);
 	FUZZ_ASSERT(!fclose(out));
-	FUZZ_ASSERT(error || !differs || !cp_trace_end_time(trace));
+	free(text);
+	return error;
+}
+
+/* A trace that has its end is equal to itself. */
+static void compare(struct cp_trace *trace, enum cp_format format)
+{
+	struct cp_expected expected = { .trace = trace };
+	bool is_other = false;
+	struct cp_error *error = differs(&expected, trace, format, &is_other);
+
+	FUZZ_ASSERT(error || !is_other || !cp_trace_end_time(trace));
+	fuzz_take_error(error);
+}
+
+/* A baseline that is made of a trace is read, and the trace is equal to it. */
+static void make_baseline(struct cp_trace *trace, enum cp_format format)
+{
+	struct cp_trace *const traces[2] = { trace, trace };
+	struct cp_baseline_how how = { .kernel = NULL };
+	struct cp_expected expected = { .trace = NULL };
+	bool is_other = false;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	struct cp_error *error;
+
+	FUZZ_ASSERT(out);
+	/* Two runs that are one repeat themselves. */
+	error = cp_baseline_make(traces, format == CP_FORMAT_JSON ? 2 : 1, &how, NULL, NULL, out);
+	FUZZ_ASSERT(!fclose(out));
+	if (!error) {
+		expected.baseline = fuzz_open_baseline((const uint8_t *)text, size);
+		FUZZ_ASSERT(expected.baseline);
+		FUZZ_ASSERT(!differs(&expected, trace, format, &is_other));
+		FUZZ_ASSERT(!is_other);
+	}
+	cp_baseline_close(expected.baseline);
 	fuzz_take_error(error);
 	free(text);
 }
@@ -152,6 +188,7 @@ static void use(struct cp_trace *trace, bool walk_first)
 	print(trace, CP_FORMAT_TEXT);
 	print(trace, CP_FORMAT_JSON);
 	compare(trace, walk_first ? CP_FORMAT_JSON : CP_FORMAT_TEXT);
+	make_baseline(trace, walk_first ? CP_FORMAT_JSON : CP_FORMAT_TEXT);
 	cp_trace_has_callers(trace);
 	cp_trace_end_time(trace);
 }

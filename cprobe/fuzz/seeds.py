@@ -316,6 +316,78 @@ def traces() -> None:
             {"seq": 1, **hit, "caller": {"function": "g"}},
             {"seq": 2, "t": 7, "kind": "end", "outcome": "passed"}]
     put("trace", "lines", b"\1" + "".join(json.dumps(row) + "\n" for row in rows).encode())
+    events = [{"t": 3, "vcpu": 0, "kind": "msr", "access": "write", "msr": "0x12", "value": "0x22a041",
+               "function": "f+0x1"},
+              {"t": 4, "vcpu": 1, "kind": "hit", "function": "a = {b}", "address": "0x10", "file": "x\n/y:1", "line": 7,
+               "args": [{"name": "rdi", "value": "0xffffffff80200000"}, {"name": "return", "value": "0x5"}]},
+              {"t": 5, "kind": "inject", "target": " code ", "text": "}"},
+              {"t": 6, "kind": "console", "text": "\u0000[    0.1] # 12 MHz at 0xffffffff80200000 \r"},
+              {"t": 7, "kind": "end", "outcome": "stopped", "reason": " the \"end\"\\ "}]
+    header = {"format": "bootsonde-trace", "version": 1, "args": ["rdi", "return"], "kernel": {"name": "k\n"},
+              "qemu": {"version": "7", "arguments": ["q", "-append", " a ", "-smp", "2"]}}
+    put("trace", "session", b"\1" + "".join(json.dumps(row) + "\n" for row in [header, *events]).encode())
+
+
+BASELINE = r"""# A comment.
+bootsonde-baseline 1
+
+[boot]
+functions = tsc_*
+append =
+
+[recorded]
+kernel = clockguest
+build-id = 5d8b9cf563cfe9401196c0128303dec1eb83f46f
+option = -append console=ttyS0\x20
+option = -smp 2
+clock = icount
+listed = {"all":true}
+args = ["rdi","return"]
+
+[compare]
+console = text
+slower = 10%
+ignore = lapic_handle_*
+ignore-values = tsc\_init
+ignore-line = random: *
+ignore-numbers = tsc: # MHz
+
+[durations]
+(whole boot) = 31234 us
+i8254_delay = 9999 us
+
+[console]
+    tsc: 2596.128 MHz
+    \# panic: TSC not initialized\x0d
+
+[vcpu 0]
+    tsc_init {rdi=0x320, return=(address)}
+    5 times {
+        3 times {
+            lapic_write32
+        }
+        }b {}
+    }
+
+[session]
+    inject tsc_freq in tsc_init {after=0x5}
+
+[functions]
+tsc_init = guest/tsc.c:104
+
+[end]
+reason = the console shows "panic: TSC not initialized"
+outcome = stopped
+"""
+
+
+def baselines() -> None:
+    """Texts; and, behind a byte 0xff, ids that are to become loops."""
+    put("baseline", "text", BASELINE.encode())
+    put("baseline", "crlf", BASELINE.replace("\n", "\r\n").encode())
+    put("baseline", "short", b"bootsonde-baseline 1\n[vcpu 1]\n a\n[end]\noutcome = exit\n")
+    put("baseline", "loops", b"\xff" + bytes([1, *[2, *[3] * 5, 4] * 6, *[5, 6] * 3, *[2, *[3] * 5, 4] * 2, 7]))
+    put("baseline", "plain", b"\xff" + bytes(range(60)))
 
 
 def main() -> int:
@@ -328,6 +400,7 @@ def main() -> int:
     texts()
     sequences()
     traces()
+    baselines()
     seeds = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(seeds)} seeds, {sum(path.stat().st_size for path in seeds)} bytes")
     return 0

@@ -114,6 +114,7 @@ struct cp_error *cp_cursor_count(struct cp_cursor *cursor, uint64_t *function, u
 /* -- JSON (lines.c) -- */
 
 /* The object that a text is, for the caller to json_decref(); NULL: it is none. The error is that of no memory. */
+struct cp_error *cp_trace_value(const char *text, size_t length, json_t **ret);	/* any value */
 struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret);
 
 /* Was jansson, which is not careful with it, refused memory in this thread since this was last asked? */

@@ -35,7 +35,7 @@ bool cp_trace_json_refused(void)
 	return ret;
 }
 
-struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret)
+struct cp_error *cp_trace_value(const char *text, size_t length, json_t **ret)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	json_t *value;
@@ -44,11 +44,24 @@ struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret)
 	refused = false;
 	value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	*ret = NULL;
-	if (value && (refused || !json_is_object(value)))
+	if (value && refused)
 		json_decref(value);
 	else
 		*ret = value;
 	return cp_trace_json_refused() ? &cp_error_no_memory : NULL;
+}
+
+struct cp_error *cp_trace_object(const char *text, size_t length, json_t **ret)
+{
+	json_t *value;
+	struct cp_error *error = cp_trace_value(text, length, &value);
+
+	*ret = NULL;
+	if (json_is_object(value))
+		*ret = value;
+	else
+		json_decref(value);
+	return error;
 }
 
 /* "0x..." to a number; 0: it is none. */

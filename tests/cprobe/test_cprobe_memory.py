@@ -21,7 +21,8 @@ from cprobe_kernels import SOURCES
 FIRST = 30
 LIMIT = "out of memory"
 #: What is asked and, after "<", what is on standard input; ADDRESS and FUNCTION stand for one of
-#: the kernel's, TRACE and LINES for a trace of it in either form, ~ for a blank.
+#: the kernel's, TRACE and LINES for a trace of it in either form, BASELINE for what is made of it,
+#: ~ for a blank.
 QUESTIONS = ["info", "info --format json", "list", "list --format json", "list --file tsc.c", "list --func lapic_*",
              "find --insn cpuid,rdtsc", "find --insn cpuid,rdmsr,wrmsr --inputs --padding --format json",
              "find --insn hlt --format json", "find --message TSC~not~initialized",
@@ -34,7 +35,9 @@ QUESTIONS = ["info", "info --format json", "list", "list --format json", "list -
              "tree LINES --depth 2", "tree TRACE --format json", "top TRACE", "top LINES --format json",
              "why kassert_panic TRACE", "why tsc_read LINES --format json", "why do_cpuid TRACE",
              "why lapic_init TRACE", "why no_such_thing TRACE", "next TRACE", "next LINES --func panic --format json",
-             "diff TRACE CHANGED", "diff TRACE CHANGED --format json", "diff LINES CHANGED"]
+             "diff TRACE CHANGED", "diff TRACE CHANGED --format json", "diff LINES CHANGED",
+             "baseline TRACE CHANGED", "baseline --like BASELINE LINES", "diff BASELINE CHANGED",
+             "diff BASELINE LINES --format json"]
 
 
 class Rationed:
@@ -90,7 +93,9 @@ def traces(rationed: Rationed, kernel: Path, folder: Path) -> dict[str, Path]:
     done = rationed.probe.run("events", folder / "TRACE", "--format", "json")
     (folder / "LINES").write_text(done.stdout)
     (folder / "CHANGED").write_bytes(data.replace(blocks.events(1, rows, 0), blocks.events(1, rows[3:40], 0)))
-    return {name: folder / name for name in ("TRACE", "LINES", "CHANGED")}
+    done = rationed.probe.run("baseline", "--kernel", kernel, folder / "TRACE")
+    (folder / "BASELINE").write_text(done.stdout)
+    return {name: folder / name for name in ("TRACE", "LINES", "CHANGED", "BASELINE")}
 
 
 def asked(question: str, kernel: Path, traced: dict[str, Path] | None = None) -> tuple[list[str | Path], str]:
@@ -102,7 +107,7 @@ def asked(question: str, kernel: Path, traced: dict[str, Path] | None = None) ->
     command, _, stdin = text.partition(" < ")
     words = [word.replace("~", " ") for word in command.split()]
     more = [(traced or {}).get(word, word) for word in words[1:]]
-    first = [] if words[0] in ("events", "diff") else [kernel]
+    first = [] if words[0] in ("events", "diff", "baseline") else [kernel]
     return [words[0], *first, *more], "\n".join(stdin.split()).replace("~", " ")
 
 
