@@ -114,11 +114,16 @@ fetch() {
     return "$status"
 }
 
+# As many tests at a time as there are CPUs, which one test does not keep busy; but those of one file one after another,
+# as they share boots.
+workers=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || workers=1
+
 # Tests ran, or it is not green: pytest itself is content when every test was skipped.
 tests() {
     {
         # shellcheck disable=SC2086  # --long or nothing
-        BOOTSONDE_BUILD=$PWD/build-gcc PYTHONSAFEPATH=1 "$PYTHON" -m pytest --timeout 300 $long "$@" </dev/null
+        BOOTSONDE_BUILD=$PWD/build-gcc PYTHONSAFEPATH=1 "$PYTHON" -m pytest --timeout 300 -n "$workers" --dist loadfile \
+            $long "$@" </dev/null
         echo $? >"$steps_folder/pytest.status"
     } 2>&1 | tee "$steps_folder/pytest.log"
     tail -n 1 "$steps_folder/pytest.log" | grep -q '[1-9][0-9]* passed' || {

@@ -36,6 +36,7 @@ def test_variable_has_its_type(probe: Cprobe, debian_vmlinux: Path) -> None:
     assert (record["type"], record["encoding"], record["size"]) == ("unsigned int", "unsigned", 4)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("args", [["list", "--file", "pvclock.c"], ["symbol", "tsc_khz"], ["info"],
                                   ["find", "--insn", "cpuid", "--in-func", "native_cpuid"],
                                   ["find", "--message", "Fast TSC calibration failed"]])

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from fetched import fetched
 
+pytestmark = [pytest.mark.long, pytest.mark.alone]
+
 #: A busy machine may take so many times as long as the bar says.
 SLACK = 4.0
 
 
-@pytest.mark.long
 def test_bench_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> None:
     kernel = fetched("debian-kernel") / "vmlinux"
     done = subprocess.run([sys.executable, "-P", root / "bench" / "bench.py", "--rounds", "2", "--no-demo",
@@ -42,7 +43,6 @@ def cprobe_bench(root: Path, build: Path, out: Path, *words: str) -> dict[str, d
     return {each["name"]: each for each in json.loads(out.read_text())}
 
 
-@pytest.mark.long
 def test_cprobe_is_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> None:
     measured = cprobe_bench(root, build, tmp_path / "out", "--rounds", "3", "--no-peers")
     barred = [each for each in measured.values() if each["bar"] is not None]
@@ -51,7 +51,6 @@ def test_cprobe_is_within_wide_limits(root: Path, build: Path, tmp_path: Path) -
         assert each["median"] < each["bar"] * SLACK, each
 
 
-@pytest.mark.long
 def test_cprobe_is_faster_than_objdump_by_far(root: Path, build: Path, tmp_path: Path) -> None:
     measured = cprobe_bench(root, build, tmp_path / "out", "--rounds", "2", "--only", "find --insn")
     (job,) = measured.values()
@@ -59,7 +58,6 @@ def test_cprobe_is_faster_than_objdump_by_far(root: Path, build: Path, tmp_path:
     assert not peer["absent"] and min(peer["took"]["values"]) > 30 * job["median"]
 
 
-@pytest.mark.long
 def test_a_kvm_clocks_cost_is_within_wide_limits(root: Path, build: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-P", root / "bench" / "overlay_bench.py", "--rounds", "3", "--only",
                            "reference", "--json", tmp_path / "out"], capture_output=True, text=True, timeout=200,

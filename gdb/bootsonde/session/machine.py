@@ -130,6 +130,19 @@ def _is_taken(packet: str) -> bool:
     return '"OK"' in str(gdb.execute(f"maintenance packet {packet}", to_string=True))
 
 
+def has_breakpoint(address: int) -> bool:
+    """Whether the stub has a software breakpoint there now. GDB takes out the one that it steps over, and puts it back
+    before it resumes; from outside only the stub can be asked, which refuses to take out what it has not.
+
+    Raises UserError if the stub does not set it again.
+    """
+    if not _is_taken(f"z0,{address:x},1"):
+        return False
+    if not _is_taken(f"Z0,{address:x},1"):
+        raise UserError(f"the stub has lost the breakpoint at {address:#x}")
+    return True
+
+
 def set_register(name: str, value: int) -> Tuple[str, int, int]:
     """Write a register or a part of one and read it back: (the whole register that was written, before, after).
 

@@ -87,16 +87,16 @@ def is_muted() -> bool:
 class Point(gdb.Breakpoint):
     """A breakpoint at an address, for all rules that stand there."""
 
-    def __init__(self, address: int, on_hit: Callable[[Point], bool]) -> None:
+    def __init__(self, address: int, on_stop: Callable[[Point], bool]) -> None:
         super().__init__(f"*{address:#x}")
         self.silent = True
         self.address = address
         self.armed: List[Armed] = []
-        self._on_hit = on_hit
+        self._on_stop = on_stop
 
     def stop(self) -> bool:
         """GDB's question whether to stop here."""
-        return False if is_muted() else self._on_hit(self)
+        return False if is_muted() else self._on_stop(self)
 
 
 #: What `_quietly` is to run; GDB's `python` command, whose output can be captured, takes no arguments.
@@ -130,9 +130,9 @@ class Watched(Protocol):
 class Points:
     """All breakpoints of a session, one an address, and its watchpoints."""
 
-    def __init__(self, on_hit: Callable[[Point], bool], watch: Callable[[Site], Watched]) -> None:
-        """watch: makes the watchpoint for a site that is data."""
-        self._on_hit = on_hit
+    def __init__(self, on_stop: Callable[[Point], bool], watch: Callable[[Site], Watched]) -> None:
+        """on_stop: whether to stop at a breakpoint. watch: makes the watchpoint for a site that is data."""
+        self._on_stop = on_stop
         self._watch = watch
         self.by_address: Dict[int, Point] = {}
         self._watched: Dict[Tuple[int, int], Watched] = {}
@@ -161,13 +161,13 @@ class Points:
             return
         point = self.by_address.get(site.address)
         if point is None or not point.is_valid():
-            point = self.by_address[site.address] = Point(site.address, self._on_hit)
+            point = self.by_address[site.address] = Point(site.address, self._on_stop)
         point.armed.append(each)
 
     def move(self, point: Point, address: int) -> None:
         """A breakpoint's rules stand at another address from now on. At a stop only."""
         def work() -> None:
-            moved = self.by_address[address] = Point(address, self._on_hit)
+            moved = self.by_address[address] = Point(address, self._on_stop)
             moved.armed = point.armed
             del self.by_address[point.address]
             point.delete()

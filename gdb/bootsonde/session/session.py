@@ -26,6 +26,7 @@ from bootsonde.session.connection import Connection, check_identity
 from bootsonde.session.detours import Detours
 from bootsonde.session.frontier import listed, next_sites
 from bootsonde.session.guard import check_writable
+from bootsonde.session.laststop import LastStop
 from bootsonde.session.overlay import Overlay
 from bootsonde.session.plan import Planned, Planner
 from bootsonde.session.points import Armed, Point, Points, arm
@@ -49,7 +50,7 @@ class Session:
         self.scenario: Optional[Scenario] = None
         self.verdict: Optional[Verdict] = None
         self.planned: List[Planned] = []
-        self.points = Points(self._on_hit, self._watchpoint)
+        self.points = Points(self._on_stop, self._watchpoint)
         self.planner = Planner(Probe(config.cprobe, config.symbols))
         self.symbolizer = Symbolizer(config.cprobe, config.symbols)
         self._recorder: Optional[Recorder] = None
@@ -61,6 +62,7 @@ class Session:
         self._stop_at_hit = False
         self._hit = False
         self._own_stop = False
+        self._last_stop = LastStop()
         self._ending: Optional[Verdict] = None
 
     @property
@@ -196,12 +198,19 @@ class Session:
 
     # In stop(): no resuming, no stepping, no changing of breakpoints; read, write, and say whether to stop.
 
-    def _on_hit(self, point: Union[Point, Watchpoint]) -> bool:
+    def _on_stop(self, point: Point) -> bool:
+        """GDB's question at a breakpoint. By hand, where GDB would step over one, it is `_on_hit`."""
+        return self._on_hit(point, by_hand=False)
+
+    def _on_hit(self, point: Union[Point, Watchpoint], by_hand: bool = True) -> bool:
         try:
             if isinstance(point, Point) and self._passes(point):
                 stop = self.detours.passed(point)
+            elif not by_hand and self._last_stop.is_this():
+                stop = self.watchdog.overdue or self.watchdog.interrupted
             else:
                 stop = self._reached(point)
+            self._last_stop.note()
         except (Exception, KeyboardInterrupt) as error:  # GDB would swallow it. run() raises it.
             self._failure = error
             stop = True
@@ -295,7 +304,7 @@ class Session:
         """A person has moved the vCPU: GDB would step over a breakpoint there, so it counts now."""
         point = self.points.by_address.get(machine.register("rip"))
         if point is not None and point.is_valid() and point.enabled:
-            point.stop()
+            self._on_hit(point)
             self._settle_stop()
             if self._ending is not None:
                 self.finish(self._ending)
@@ -394,7 +403,7 @@ class Session:
         was_there = here in self.points.by_address
         self.points.add(due)
         if not was_there and here in self.points.by_address:
-            self.points.by_address[here].stop()
+            self._on_hit(self.points.by_address[here])
 
     def _act(self) -> None:
         """What could not be done in stop(): step cpuid, rdmsr and wrmsr instructions."""
@@ -411,7 +420,7 @@ class Session:
             # GDB takes a breakpoint at the place it stands at as hit already.
             point = self.points.by_address.get(machine.register("rip"))
             if point is not None and point.is_valid() and point.enabled:
-                point.stop()
+                self._on_hit(point)
 
     def _take_console(self) -> None:
         self.watchdog.poll()
