@@ -38,7 +38,7 @@ MUTATIONS = (
              ("  expected  clock_init", "  came      tsc_init", "moved: ")),
     Mutation("call-added", "init_main.c", "\tinit_TSC_tc();\t\t\t\t/* the TSC as a timecounter */",
              "\tinit_TSC_tc();\n\ttc_windup();", "i8254", "diverged",
-             ("  came      tc_windup", "extra: 4 steps at 1 place")),
+             ("  came      tc_windup", "extra: 1 step at 1 place")),
     Mutation("argument", "kvm_clock.c", "KVM_CLOCK_TC_QUALITY, 0);", "KVM_CLOCK_TC_QUALITY, 1);", "kvmclock", "diverged",
              ("  expected  pvclock_init", "changed values: 1 step", "pvclock_init: tc_flags=0x0 -> 0x1")),
     Mutation("frequency-1-percent", "tsc.c", "tsc_freq = (uint64_t)regs[0] * 1000;",
@@ -48,7 +48,7 @@ MUTATIONS = (
     Mutation("slower-loop", "mptable.c", "\t\tif (memcmp(mpfps->signature, MPFP_SIGNATURE, 4) != 0)",
              "\t\tfor (volatile int i = 0; i < 200000; i++)\n\t\t\t;\n"
              "\t\tif (memcmp(mpfps->signature, MPFP_SIGNATURE, 4) != 0)", "i8254", "diverged",
-             ("slower: ", "search_for_sig: less than ", "the whole boot: ")),
+             ("slower: ", "mptable_probe: less than ", "the whole boot: ")),
     Mutation("panic", "tsc.c", "\tprintf(\"TSC: P-state", "\tpanic(\"mutant\");\n\tprintf(\"TSC: P-state", "i8254", "diverged",
              ("  both      start_TSC", "  came      panic", "panic: mutant")),
     Mutation("hang", "kern_tc.c", "inittimecounter(void)\n{", "inittimecounter(void)\n{\n\tcpu_halt();", "tsc-injected",

@@ -8,7 +8,7 @@
 
 #define NONE		UINT32_MAX
 #define PARTS		100	/* of a boot; less than one of them is not told */
-#define LEAST_NS	100000
+#define LEAST_NS	1000000
 
 /* What a vCPU entered last. */
 struct entered {
