@@ -500,7 +500,7 @@ static struct cp_error *print_at_once(struct writing *w, FILE *out)
 		return &cp_error_no_memory;
 	error = print_all(w);
 	failed = ferror(w->out) != 0;
-	failed |= fclose(w->out) != 0;
+	failed |= fclose(w->out) != 0 || !text;	/* glibc does not say that it had no memory for the last part */
 	if (!error && failed)
 		error = &cp_error_no_memory;
 	if (!error && size > (size_t)CP_BASELINE_LARGEST)
