@@ -37,6 +37,7 @@ struct writing {
 	size_t section_count;
 	uint32_t *by_stream;	/* 1 + index of a section, by its stream - CP_STREAM_CONSOLE; owned */
 	size_t steps;
+	uint32_t *known;	/* by id of an event: 1 + the number of its line, if that has no values; owned */
 	struct cp_step_texts step, line;	/* for use again and again */
 	FILE *out;
 	const struct lines *of;	/* what is folded */
@@ -150,6 +151,13 @@ static struct cp_error *take_console(struct writing *w, const struct cp_event *e
 	return error;
 }
 
+/* Such an event's line is this one each time. */
+static void know(struct writing *w, const struct cp_event *event, const struct source *source)
+{
+	if (event->id && !event->value_count)
+		w->known[event->id] = source->text;
+}
+
 static struct cp_error *take_step(struct writing *w, const struct cp_event *event)
 {
 	struct cp_text text = { .bytes = NULL };
@@ -160,8 +168,10 @@ static struct cp_error *take_step(struct writing *w, const struct cp_event *even
 		error = note_source(w, event, source);
 	if (error)
 		return error;
-	if (source->text && !w->step.values.length)
+	if (source->text && !w->step.values.length) {
+		know(w, event, source);
 		return add_id(w, w->step.stream, source->text - 1);
+	}
 	cp_baseline_escape(&text, w->step.what.length ? w->step.what.bytes : "", w->step.what.length, true);
 	if (w->step.values.length) {
 		cp_text_add(&text, " {", 2);
@@ -173,6 +183,7 @@ static struct cp_error *take_step(struct writing *w, const struct cp_event *even
 		const struct lines *section = section_of(w, w->step.stream);
 
 		source->text = section->ids[section->count - 1] + 1;
+		know(w, event, source);
 	}
 	cp_text_deinit(&text);
 	return error;
@@ -181,8 +192,11 @@ static struct cp_error *take_step(struct writing *w, const struct cp_event *even
 static struct cp_error *take_event(void *context, const struct cp_event *event)
 {
 	struct writing *w = context;
-	struct cp_error *error = cp_step_of_event(event, &w->making->rule, w->making->traces[0], &w->step);
+	struct cp_error *error;
 
+	if (w->known[event->id] && !event->value_count)
+		return add_id(w, event->vcpu, w->known[event->id] - 1);
+	error = cp_step_of_event(event, &w->making->rule, w->making->traces[0], &w->step);
 	if (error || !w->step.is_step)
 		return error;
 	return w->step.stream == CP_STREAM_CONSOLE ? take_console(w, event) : take_step(w, event);
@@ -486,7 +500,7 @@ static struct cp_error *print_at_once(struct writing *w, FILE *out)
 		return &cp_error_no_memory;
 	error = print_all(w);
 	failed = ferror(w->out) != 0;
-	failed |= fclose(w->out) != 0;
+	failed |= fclose(w->out) != 0 || !text;	/* glibc does not say that it had no memory for the last part */
 	if (!error && failed)
 		error = &cp_error_no_memory;
 	if (!error && size > (size_t)CP_BASELINE_LARGEST)
@@ -506,13 +520,15 @@ struct cp_error *cp_baseline_write(FILE *out, const struct cp_making *making)
 	cp_arena_init(&w.arena);
 	cp_names_init(&w.texts);
 	cp_names_init(&w.whats);
-	error = cp_trace_walk(making->traces[0], take_event, &w);
+	w.known = calloc(cp_trace_ids(making->traces[0]), sizeof(*w.known));
+	error = w.known ? cp_trace_walk_apart(making->traces[0], take_event, &w) : &cp_error_no_memory;
 	if (!error)
 		error = print_at_once(&w, out);
 	for (size_t i = 0; i < w.section_count; i++)
 		free(w.sections[i].ids);
 	free(w.sections);
 	free(w.by_stream);
+	free(w.known);
 	free(w.sources);
 	cp_step_texts_deinit(&w.step);
 	cp_step_texts_deinit(&w.line);

@@ -13,6 +13,7 @@ struct looking {
 	size_t *seen;			/* by stream: steps */
 	size_t *next;			/* by stream: the first of `wanted` that is not found yet */
 	struct cp_step_texts texts;
+	uint8_t *known;			/* by id of the event, of one without values: 1 a step, 2 none, 0 not known yet; owned */
 };
 
 static int by_place(const void *a, const void *b)
@@ -66,9 +67,19 @@ static struct cp_error *look_at(void *context, const struct cp_event *event)
 {
 	struct looking *l = context;
 	const struct cp_stream *s;
-	struct cp_error *error = cp_step_of_event(event, &l->steps->rule, l->steps->trace, &l->texts);
+	uint8_t *known = event->id && !event->value_count && l->known ? &l->known[event->id] : NULL;
+	struct cp_error *error = NULL;
 	size_t stream, at;
 
+	if (known && *known) {
+		l->texts.is_step = *known == 1;
+		l->texts.stream = event->vcpu;
+		cp_text_clear(&l->texts.values);
+	} else {
+		error = cp_step_of_event(event, &l->steps->rule, l->steps->trace, &l->texts);
+	}
+	if (!error && known)
+		*known = l->texts.is_step ? 1 : 2;
 	if (error || !l->texts.is_step)
 		return error;
 	s = cp_steps_stream(l->steps, l->texts.stream);
@@ -153,16 +164,18 @@ struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_deta
 		return steps->look(steps, wanted, count);
 	l.seen = calloc(steps->stream_count + 1, sizeof(*l.seen));
 	l.next = calloc(steps->stream_count + 1, sizeof(*l.next));
-	error = l.seen && l.next ? NULL : &cp_error_no_memory;
+	l.known = calloc(cp_trace_ids(steps->trace), sizeof(*l.known));
+	error = l.seen && l.next && l.known ? NULL : &cp_error_no_memory;
 	for (size_t i = 0; i < steps->stream_count && !error; i++) {
 		l.next[i] = i ? l.next[i - 1] : 0;
 		while (l.next[i] < count && wanted[l.next[i]].stream < i)
 			l.next[i]++;
 	}
 	if (!error)
-		error = cp_steps_are_told(steps) ? cp_trace_walk(steps->trace, look_at, &l) : look_in_blocks(&l);
+		error = cp_steps_are_told(steps) ? cp_trace_walk_apart(steps->trace, look_at, &l) : look_in_blocks(&l);
 	free(l.seen);
 	free(l.next);
+	free(l.known);
 	cp_step_texts_deinit(&l.texts);
 	return error;
 }

@@ -21,6 +21,7 @@ struct summing {
 	const struct cp_trace *trace;
 	struct cp_names *names;
 	struct cp_step_texts texts;
+	uint32_t *known;		/* by id of the event: 1 + the name's number, NONE: ignored, 0: not known yet; owned */
 	struct entered *vcpus;		/* owned */
 	size_t vcpu_count;
 	uint64_t *sums;			/* by number; owned */
@@ -46,6 +47,24 @@ static struct cp_error *add(struct summing *s, struct entered *vcpu, uint64_t t)
 	return NULL;
 }
 
+/* The number of the function's name; NONE: it is ignored. */
+static struct cp_error *function_of(struct summing *s, const struct cp_event *event, uint32_t *ret)
+{
+	struct cp_error *error;
+
+	if (s->known[event->id]) {
+		*ret = s->known[event->id] == NONE ? NONE : s->known[event->id] - 1;
+		return NULL;
+	}
+	*ret = NONE;
+	error = cp_step_of_event(event, s->rule, s->trace, &s->texts);
+	if (!error && s->texts.is_step)
+		error = cp_names_number(s->names, event->function, strlen(event->function), ret);
+	if (!error && event->id)
+		s->known[event->id] = *ret == NONE ? NONE : *ret + 1;
+	return error;
+}
+
 static struct cp_error *take(void *context, const struct cp_event *event)
 {
 	struct summing *s = context;
@@ -65,12 +84,8 @@ static struct cp_error *take(void *context, const struct cp_event *event)
 	}
 	vcpu = &s->vcpus[event->vcpu];
 	error = add(s, vcpu, event->t);
-	if (!error)
-		error = cp_step_of_event(event, s->rule, s->trace, &s->texts);
-	*vcpu = (struct entered){ NONE, event->t };
-	if (!error && s->texts.is_step)
-		error = cp_names_number(s->names, event->function, strlen(event->function), &vcpu->function);
-	return error;
+	vcpu->t = event->t;
+	return error ? error : function_of(s, event, &vcpu->function);
 }
 
 static int by_name(const void *a, const void *b)
@@ -111,9 +126,11 @@ struct cp_error *cp_durations_of_trace(struct cp_trace *trace, const struct cp_s
 	cp_names_init(&ret->names);
 	if (!trace->is_blocks || !cp_machine_is_icount(trace))
 		return NULL;
-	error = cp_trace_walk(trace, take, &s);
+	s.known = calloc(cp_trace_ids(trace), sizeof(*s.known));
+	error = s.known ? cp_trace_walk_apart(trace, take, &s) : &cp_error_no_memory;
 	if (!error)
 		error = finish(&s, ret);
+	free(s.known);
 	free(s.vcpus);
 	free(s.sums);
 	cp_step_texts_deinit(&s.texts);

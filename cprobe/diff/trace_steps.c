@@ -13,31 +13,42 @@
 
 /* -- By a walk -- */
 
+/* What is known of a function that was entered without values. */
+struct known {
+	uint32_t name;	/* 1 + its number; 0: not known yet */
+	bool is_step;
+};
+
 struct taking {
 	struct cp_steps *steps;
 	struct cp_step_texts texts;
+	struct known *known;	/* by id of the event; owned; NULL: no two events are alike */
 };
 
 static struct cp_error *take_event(void *context, const struct cp_event *event)
 {
 	struct taking *t = context;
-	struct cp_step step = { .t = event->t };
-	struct cp_error *error = cp_step_of_event(event, &t->steps->rule, t->steps->trace, &t->texts);
+	struct known *known = event->id && !event->value_count && t->known ? &t->known[event->id] : NULL;
+	uint32_t name;
+	struct cp_error *error;
 
-	if (error || !t->texts.is_step)
+	if (known && known->name)
+		return !known->is_step ? NULL : cp_steps_add_number(t->steps, event->vcpu, known->name - 1, 0, event->t);
+	error = cp_step_of_event(event, &t->steps->rule, t->steps->trace, &t->texts);
+	if (error || (!t->texts.is_step && !known))
 		return error;
-	step.stream = t->texts.stream;
-	step.what = t->texts.what.length ? t->texts.what.bytes : "";
-	step.what_length = t->texts.what.length;
-	step.values = t->texts.hash;
-	return cp_steps_add(t->steps, &step);
+	error = cp_names_number(t->steps->names, t->texts.what.length ? t->texts.what.bytes : "", t->texts.what.length, &name);
+	if (!error && known)
+		*known = (struct known){ name + 1, t->texts.is_step };
+	return error || !t->texts.is_step ? error : cp_steps_add_number(t->steps, t->texts.stream, name, t->texts.hash, event->t);
 }
 
 static struct cp_error *take_all(struct cp_steps *steps)
 {
-	struct taking t = { .steps = steps };
-	struct cp_error *error = cp_trace_walk(steps->trace, take_event, &t);
+	struct taking t = { .steps = steps, .known = calloc(cp_trace_ids(steps->trace), sizeof(*t.known)) };
+	struct cp_error *error = t.known ? cp_trace_walk_apart(steps->trace, take_event, &t) : &cp_error_no_memory;
 
+	free(t.known);
 	cp_step_texts_deinit(&t.texts);
 	return error;
 }

@@ -44,6 +44,7 @@ struct cp_event {
 	const char *caller;		/* hit: the function that called it, where the trace names it; else NULL. Maybe with +0xOFFSET */
 	uint64_t return_address;	/* hit: within that function; 0 unknown */
 	bool is_entry;			/* hit: of a function, and not at a place within it */
+	uint32_t id;			/* hit of a trace in blocks: 1 + the function's number, below cp_trace_ids(); else 0 */
 	const uint64_t *values;		/* hit of a trace in blocks: in the order of the header's "args" */
 	size_t value_count;
 	const char *text;		/* console: the line, not ended by a 0 */
@@ -55,7 +56,16 @@ struct cp_event {
 /* Return an error to end the walk with it. */
 typedef struct cp_error *cp_event_fn(void *context, const struct cp_event *event);
 
+/* What is more than the number of any function in blocks, and 1. */
+size_t cp_trace_ids(const struct cp_trace *trace);
+
 /* All events, vCPUs merged by time; what happened at one time keeps the file's order. */
 struct cp_error *cp_trace_walk(struct cp_trace *trace, cp_event_fn *each, void *context);
+
+/*
+ * The same, in order for each vCPU by itself, and for the console. Of blocks alone, without other events in them, that takes
+ * much less time.
+ */
+struct cp_error *cp_trace_walk_apart(struct cp_trace *trace, cp_event_fn *each, void *context);
 
 #endif

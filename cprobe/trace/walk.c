@@ -214,28 +214,34 @@ static struct cp_error *start(struct merge *m)
 	return error;
 }
 
-static struct cp_error *tell(const struct merge *m, struct stream *s, cp_event_fn *each, void *context)
+static struct cp_event event_of_hit(const struct cp_trace *trace, const struct cp_cursor *cursor, const struct cp_hit *hit)
 {
-	const struct cp_trace *trace = m->trace;
-	uint16_t vcpu = s->cursor.block->vcpu;
+	const struct cp_trace_function *f = &trace->functions[hit->function];
 
-	if (s->kind == CP_BLOCK_EVENTS) {
-		const struct cp_trace_function *f = &trace->functions[s->hits[s->at].function];
-		struct cp_event event = { .t = s->t, .vcpu = vcpu, .kind = "hit", .function = f->name, .address = f->address,
-			.is_entry = true };
+	return (struct cp_event){ .t = hit->t, .vcpu = cursor->block->vcpu, .kind = "hit", .function = f->name,
+		.address = f->address, .is_entry = true, .id = hit->function + 1, .site = hit->site ? trace->sites[hit->site - 1] : 0,
+		.values = hit->value_count ? cursor->values : NULL, .value_count = hit->value_count };
+}
 
-		event.site = s->hits[s->at].site ? trace->sites[s->hits[s->at].site - 1] : 0;
-		event.values = s->hits[s->at].value_count ? s->cursor.values : NULL;
-		event.value_count = s->hits[s->at].value_count;
-		return each(context, &event);
-	}
-	if (s->kind == CP_BLOCK_CONSOLE) {
-		struct cp_event event = { .t = s->t, .vcpu = vcpu == CP_BLOCK_NO_VCPU ? -1 : vcpu, .kind = "console",
-			.text = s->text, .text_length = s->length };
+static struct cp_event event_of_line(const struct cp_cursor *cursor, uint64_t t, const char *text, size_t length)
+{
+	uint16_t vcpu = cursor->block->vcpu;
 
-		return each(context, &event);
-	}
-	return each(context, &s->event);
+	return (struct cp_event){ .t = t, .vcpu = vcpu == CP_BLOCK_NO_VCPU ? -1 : vcpu, .kind = "console", .text = text,
+		.text_length = length };
+}
+
+static struct cp_error *tell(const struct merge *m, const struct stream *s, cp_event_fn *each, void *context)
+{
+	struct cp_event event;
+
+	if (s->kind == CP_BLOCK_EVENTS)
+		event = event_of_hit(m->trace, &s->cursor, &s->hits[s->at]);
+	else if (s->kind == CP_BLOCK_CONSOLE)
+		event = event_of_line(&s->cursor, s->t, s->text, s->length);
+	else
+		event = s->event;
+	return each(context, &event);
 }
 
 static struct cp_error *run(struct merge *m, cp_event_fn *each, void *context)
@@ -273,4 +279,70 @@ struct cp_error *cp_trace_walk(struct cp_trace *trace, cp_event_fn *each, void *
 	free(merge.following);
 	free(merge.heap);
 	return error;
+}
+
+/* -- Without an order between vCPUs -- */
+
+static struct cp_error *each_hit(struct cp_cursor *cursor, cp_event_fn *each, void *context)
+{
+	struct cp_hit hits[CP_HITS];
+	struct cp_error *error = NULL;
+	size_t count = 1;
+
+	while (!error && count) {
+		error = cp_cursor_hits(cursor, hits, CP_HITS, &count);
+		for (size_t i = 0; i < count && !error; i++) {
+			struct cp_event event = event_of_hit(cursor->trace, cursor, &hits[i]);
+
+			error = each(context, &event);
+		}
+	}
+	return error;
+}
+
+static struct cp_error *each_line(struct cp_cursor *cursor, cp_event_fn *each, void *context)
+{
+	struct cp_error *error = NULL;
+	bool more = true;
+
+	while (!error && more) {
+		const char *text;
+		size_t length;
+
+		error = cp_cursor_console(cursor, &text, &length, &more);
+		if (!error && more) {
+			struct cp_event event = event_of_line(cursor, cursor->t, text, length);
+
+			error = each(context, &event);
+		}
+	}
+	return error;
+}
+
+struct cp_error *cp_trace_walk_apart(struct cp_trace *trace, cp_event_fn *each, void *context)
+{
+	struct cp_cursor cursor = { .trace = NULL };
+	struct cp_error *error = NULL;
+	bool is_merged = !trace->is_blocks;
+
+	for (size_t i = 0; i < trace->block_count; i++)
+		is_merged |= trace->blocks[i].kind == CP_BLOCK_JSON;
+	if (is_merged)
+		return cp_trace_walk(trace, each, context);
+	for (size_t i = 0; i < trace->block_count && !error; i++) {
+		uint16_t kind = trace->blocks[i].kind;
+
+		if (kind != CP_BLOCK_EVENTS && kind != CP_BLOCK_CONSOLE)
+			continue;
+		error = cp_cursor_open(&cursor, trace, i);
+		if (!error)
+			error = kind == CP_BLOCK_EVENTS ? each_hit(&cursor, each, context) : each_line(&cursor, each, context);
+	}
+	cp_cursor_deinit(&cursor);
+	return error;
+}
+
+size_t cp_trace_ids(const struct cp_trace *trace)
+{
+	return trace->function_limit + 1;
 }

@@ -700,4 +700,4 @@ def test_fifty_thousand_steps_are_compared_at_once(make: Make, probe: Cprobe, tm
         begin = time.monotonic()
         assert probe.run("diff", tmp_path / "a", tmp_path / "b").returncode == 0
         took.append(time.monotonic() - begin)
-    assert min(took) < 0.5, took  # 0.03 on an idle machine
+    assert min(took) < 0.5, took  # 0.06 measured, of which 0.01 are the processor's

@@ -17,9 +17,10 @@ from cprobe_kit import Cprobe, nm
 from whykit import ALL, write_trace
 
 VERBS = ["info", "list", "find", "line", "symbol", "type", "symbolize", "coverage", "events", "tree", "top",
-         "why", "next", "diff"]
+         "why", "next", "diff", "baseline"]
 #: Whose question is about a trace, and whose about nothing else.
-TRACES, NO_KERNEL = {"coverage", "events", "tree", "top", "why", "next", "diff"}, {"events", "diff"}
+TRACES = {"coverage", "events", "tree", "top", "why", "next", "diff", "baseline"}
+NO_KERNEL = {"events", "diff", "baseline"}
 VALUES = {"--format": {"text", "json", "gdb"}, "--inlined": {"include", "exclude", "only"}}
 Shell = Union[Bash, Zsh]
 
