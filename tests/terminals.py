@@ -73,6 +73,7 @@ def launcher(lab: Lab, *words: str | Path, name: str = "tty", kernel: Path | Non
                              encoding="utf-8", dimensions=(50, 200))
     try:
         terminal.expect_exact("Ctrl-C goes to the guest, Ctrl-A X ends it")
+        wait_for(f"{name}'s stub", (lab.runtime / name).is_socket)
         yield terminal
     finally:
         terminal.close(force=True)
