@@ -20,7 +20,7 @@ class Gdb:
         home = lab.cwd / "home"
         home.mkdir(exist_ok=True)
         self.terminal = pexpect.spawn(
-            lab.environment.get("GDB") or "gdb", ["-q", *options], cwd=str(lab.cwd), timeout=12, encoding="utf-8",
+            lab.environment.get("GDB") or "gdb", ["-q", *options], cwd=str(lab.cwd), timeout=30, encoding="utf-8",
             dimensions=(60, 250), echo=False,
             env={**lab.environment, "TERM": "dumb", "HOME": str(home), "DEBUGINFOD_URLS": "", **environment})
         self.terminal.expect_exact(PROMPT)
@@ -69,10 +69,11 @@ def launcher(lab: Lab, *words: str | Path, name: str = "tty", kernel: Path | Non
     """The launcher at a terminal of its own, with a guest that waits."""
     command = [str(lab.root / "launch" / "microvm_debug.sh"), "--name", name, "--stub",
                f"unix:{lab.runtime / name}", *map(str, words), str(kernel or lab.kernel)]
-    terminal = pexpect.spawn(command[0], command[1:], cwd=str(lab.cwd), env=lab.environment, timeout=12,
+    terminal = pexpect.spawn(command[0], command[1:], cwd=str(lab.cwd), env=lab.environment, timeout=30,
                              encoding="utf-8", dimensions=(50, 200))
     try:
         terminal.expect_exact("Ctrl-C goes to the guest, Ctrl-A X ends it")
+        wait_for(f"{name}'s stub", (lab.runtime / name).is_socket)
         yield terminal
     finally:
         terminal.close(force=True)

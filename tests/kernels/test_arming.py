@@ -35,6 +35,7 @@ def stopped_at(function: str, lab: Lab, debian: Path, *lines: str) -> Iterator[G
     scenario = lab.scenario("told", "scenario.kvm_clock()", f"scenario.until({NO_ROOT!r})", *lines,
                             f"scenario.at(Functions({function!r}))")
     with launcher(lab, "--append", DEBIAN_APPEND, kernel=debian / "vmlinux"), gdb(lab) as debugger:
+        debugger.type(f"source {lab.root / 'gdb' / 'commands.py'}")
         debugger.type("set bootsonde-symbols-at-prompt never")
         debugger.type("set pagination off")
         assert f"cpu0 {function}(" in debugger.type(f"source {scenario}")

@@ -142,6 +142,7 @@ def at_registration(lab: Lab, debian: Path) -> Iterator[Gdb]:
     """Stopped where the kernel registers its clock, in a connection that was there before the scenario."""
     scenario = lab.scenario("told", *CLOCK, 'scenario.at(Functions("kvm_register_clock"))')
     with launcher(lab, "--append", DEBIAN_APPEND, kernel=debian / "vmlinux"), gdb(lab) as debugger:
+        debugger.type(f"source {lab.root / 'gdb' / 'commands.py'}")
         debugger.type("set bootsonde-symbols-at-prompt never")
         debugger.type(f"target remote {lab.runtime / 'tty'}")
         assert MADE in debugger.type(f"source {scenario}")

@@ -18,7 +18,7 @@ from .conftest import FILES, LOGIN, PASSED, STEADY, Plugin
 MANY_EVENTS = ("--icount", "shift=3,sleep=off")
 
 
-@pytest.mark.parametrize("smp", ["1", "2", "4"])
+@pytest.mark.parametrize("smp", ["1", pytest.param("2", marks=pytest.mark.long), "4"])
 def test_hits_are_gdbs(either: Plugin, smp: str) -> None:
     """In one boot with both, since GDB's stops change how often a timer fires."""
     plugin = either

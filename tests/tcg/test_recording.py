@@ -286,7 +286,7 @@ def test_a_guest_that_resets_leaves_all(either: Plugin) -> None:
     assert trace.end["events"] == [len(trace.of_kind("hit"))]
 
 
-@pytest.mark.parametrize("smp", ["1", "2", "4"])
+@pytest.mark.parametrize("smp", ["1", pytest.param("2", marks=pytest.mark.long), "4"])
 def test_traces_under_icount_are_the_same_bytes(either: Plugin, smp: str) -> None:
     console = either.lab.cwd / "console"
     sums = set()
