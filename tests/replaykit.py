@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import Done, Lab
+from labkit import Done, Lab, wait_for
 
 #: A guest that comes to login by itself; one that goes another way, without its LAPIC's calibration.
 BOOTS = "guest.i8254=1"
@@ -53,6 +53,11 @@ class Baselines:
         return self.lab.command([sys.executable, "-P", "-m", "pytest", "-c", "/dev/null", "--rootdir", str(self.folder),
                                  "-p", "bootsonde.pytest_plugin", *map(str, words)],
                                 PYTHONPATH=str(self.lab.root / "gdb"))
+
+    def wait_until_it_runs(self) -> None:
+        """The guest of a verb under way has said something."""
+        wait_for("the guest's console", lambda: any(
+            path.stat().st_size for path in self.temporary.glob("bootsonde-*/**/console")))
 
     def expect_nothing_left(self) -> None:
         """No process, no run, no temporary file but pytest's own."""

@@ -62,7 +62,11 @@ insn_decode(const uint8_t *bytes, size_t size, uint64_t address, uint64_t *targe
 		if (end - at > 1 && ((at[1] & 0x38) == 0x10 || (at[1] & 0x38) == 0x20))
 			return INSN_INDIRECT;
 		return INSN_OTHER;
-	case 0xe6: case 0xe7: case 0xee: case 0xef: case 0x6e: case 0x6f:
+	case 0xe6: case 0xe7:
+		if (end - at > 1)
+			*target = at[1];
+		return INSN_OUT;
+	case 0xee: case 0xef: case 0x6e: case 0x6f:
 		return INSN_OUT;
 	case 0xf4:
 		return INSN_HALT;

@@ -16,7 +16,10 @@ enum insn_kind {
 	INSN_HALT,	/* hlt, mwait */
 };
 
-/* size: as QEMU has it; the bytes are read no further. `target` is written for INSN_DIRECT alone. */
+/*
+ * size: as QEMU has it; the bytes are read no further. `target` is written for INSN_DIRECT, and for an INSN_OUT that names
+ * its port, which is below 0x100.
+ */
 enum insn_kind insn_decode(const uint8_t *bytes, size_t size, uint64_t address, uint64_t *target);
 
 #endif

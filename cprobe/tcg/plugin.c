@@ -227,17 +227,27 @@ slide(const struct qemu_plugin_tb *tb, size_t count)
 }
 
 /*
- * Is this where an instruction that writes to a port goes on? Under icount such an instruction ends its block, and what
+ * May the instruction write to a serial port? Those of a PC are above 0x2e0, so that one that names its port does not: the
+ * timer's, for example, to which a kernel that waits by it writes all the time, and a look at the console costs a microsecond.
+ */
+static bool
+may_print(enum insn_kind kind, uint64_t port)
+{
+	return kind == INSN_OUT && port == 0;
+}
+
+/*
+ * Is this where an instruction that may print goes on? Under icount such an instruction ends its block, and what
  * follows it is translated later. Two that share a slot have a line of the console noted later, no more.
  */
 static bool
-follows_output(uint64_t address, enum insn_kind kind, uint64_t next)
+follows_output(uint64_t address, bool prints, uint64_t next)
 {
 	static uint64_t behind[256];	/* under `translating` */
 	const size_t mask = sizeof(behind) / sizeof(behind[0]) - 1;
 	bool follows = behind[address & mask] == address;
 
-	if (kind == INSN_OUT)
+	if (prints)
 		behind[next & mask] = next;
 	return follows;
 }
@@ -261,11 +271,12 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		note_entry(insn, address);
 		if (decodes || host_clock.is_virtual) {
 			enum insn_kind kind = decode(insn, address, &target);
+			bool prints = may_print(kind, target);
 
 			if (has_callers)
 				note_site(insn, kind, address, target);
-			if (arguments.console != NULL && (follows_output(address, kind, address + qemu_plugin_insn_size(insn)) ||
-			    kind == INSN_OUT || kind == INSN_HALT))
+			if (arguments.console != NULL && (follows_output(address, prints, address + qemu_plugin_insn_size(insn)) ||
+			    prints || kind == INSN_HALT))
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, console_look, QEMU_PLUGIN_CB_NO_REGS, NULL);
 			if (kind == INSN_OUT && host_clock.is_virtual)
 				qemu_plugin_register_vcpu_insn_exec_cb(insn, record_out, QEMU_PLUGIN_CB_NO_REGS,

@@ -27,6 +27,22 @@ def test_order_and_indentation_do_not_matter() -> None:
     assert read_baseline(text, "x").boot == Boot(all=True, options={"smp": "2"})
 
 
+@pytest.mark.parametrize(("text", "says"), [
+    ("", "x:1: no baseline"),
+    ("# c\nbootsonde-baseline 2\n", "x:2: a baseline of version '2'"),
+    ("bootsonde-baseline\n", "x:1: a baseline of version ''"),
+    ("bootsonde-baseline 1\n", "x: there is no [boot]"),
+    ("bootsonde-baseline 1\nall = yes\n", "x:2: a section such as [boot] is expected"),
+    ("bootsonde-baseline 1\n[boot]\nsmp = 1\n", "x: [boot] does not say what is recorded"),
+    ("bootsonde-baseline 1\n[boot]\nall = yes\n[boot]\n", "x:4: [boot] begins in line 2 already"),
+    ("bootsonde-baseline 1\n[boot]\nall = yes\nset = a=b\n", "x:4: set is for a scenario"),
+])
+def test_what_is_no_baseline_is_named(text: str, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_baseline(text, "x")
+    assert str(error.value).startswith(says)
+
+
 @pytest.mark.parametrize(("lines", "says"), [
     ("smp = 1\nsmp = 2", "x:4: smp stands in line 3 already"),
     ("smp =", "x:3: smp has no value"),

@@ -43,7 +43,7 @@ def test_refused_with_its_line(text: str, says: str) -> None:
         names(text)
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("more", [(), pytest.param(("-n", "2"), marks=pytest.mark.long)], ids=["alone", "xdist"])
 def test_each_combination_is_a_replay(baselines: Baselines, more: tuple[str, ...]) -> None:
     (baselines.folder / "matrix").write_text("smp = 1\nsmp = 2\n")
     done = baselines.replay(baselines.put(), "--matrix", "matrix", *more).expect(1)
@@ -51,7 +51,7 @@ def test_each_combination_is_a_replay(baselines: Baselines, more: tuple[str, ...
         ("diverged", "boot[smp=2]"), ("equal", "boot[smp=1]")]
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("more", [pytest.param((), marks=pytest.mark.long), ("-n", "2")], ids=["alone", "xdist"])
 def test_kernels_of_a_matrix_are_booted(baselines: Baselines, more: tuple[str, ...]) -> None:
     kernels = [baselines.lab.build / "guest" / name for name in ("clockguest", "clockguest.full", "nosuch")]
     (baselines.folder / "matrix").write_text("".join(f"kernel = {path}\n" for path in kernels))

@@ -55,8 +55,8 @@ def test_junit_tells_failures_from_errors(baselines: Baselines, jobs: tuple[str,
     assert found == {"slow": "error: the deadline has passed"}
 
 
-@pytest.mark.parametrize("more", [("--junitxml", "j.xml"), ("-n", "2"), ("-k", "a or b")],
-                         ids=["junit", "xdist", "chosen"])
+@pytest.mark.parametrize("more", [
+    ("--junitxml", "j.xml"), pytest.param(("-n", "2"), marks=pytest.mark.long)], ids=["junit", "xdist"])
 def test_replay_reports_the_same_by_pytest(baselines: Baselines, more: tuple[str, ...]) -> None:
     """As without it: one line each, the diff's text, the summary."""
     paths = [baselines.put("a"), baselines.other("b")]

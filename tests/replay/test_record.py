@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from labkit import WATCH, wait_for
+from labkit import WATCH
 from replaykit import BOOTS, Baselines
 
 from bootsonde.host.record import check_size
@@ -153,6 +153,7 @@ def test_a_boot_that_times_out_records_nothing(baselines: Baselines) -> None:
 def test_a_boot_that_is_lost_records_nothing(baselines: Baselines) -> None:
     words = (*LITTLE, "--until", "never", "-o", "a.baseline")
     with baselines.lab.running(*words, verb="record") as process:
+        baselines.wait_until_it_runs()
         os.kill(baselines.lab.pid("qemu-system"), signal.SIGKILL)
         _, err = process.communicate(timeout=20)
         assert process.returncode == 3 and "nothing was recorded" in err
@@ -164,9 +165,7 @@ def test_a_boot_that_is_lost_records_nothing(baselines: Baselines) -> None:
 def test_a_signal_ends_it_and_leaves_nothing(baselines: Baselines, number: int, status: int) -> None:
     words = (*LITTLE, "--until", "never", "-o", "a.baseline")
     with baselines.lab.running(*words, verb="record") as process:
-        baselines.lab.pid("qemu-system")
-        wait_for("the guest's console", lambda: any(
-            path.stat().st_size for path in baselines.temporary.glob("*/1/console")))
+        baselines.wait_until_it_runs()
         process.send_signal(number)
         process.communicate(timeout=20)
         assert process.returncode == status

@@ -30,7 +30,9 @@ static const struct {
 	{ { 0xff, 0x30 }, 2, INSN_OTHER, 0 },				/* push (%rax) */
 	{ { 0xff, 0xc0 }, 2, INSN_OTHER, 0 },				/* inc %eax */
 	{ { 0x40 }, 1, INSN_OTHER, 0 },					/* inc %eax of 32-bit code */
-	{ { 0xe6, 0x80 }, 2, INSN_OUT, 0 },
+	{ { 0xe6, 0x80 }, 2, INSN_OUT, 0x80 },
+	{ { 0x66, 0xe7, 0x43 }, 3, INSN_OUT, 0x43 },
+	{ { 0xe6 }, 1, INSN_OUT, 0 },
 	{ { 0xee }, 1, INSN_OUT, 0 },
 	{ { 0xf3, 0x6e }, 2, INSN_OUT, 0 },
 	{ { 0x66, 0xef }, 2, INSN_OUT, 0 },
