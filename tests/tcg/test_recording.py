@@ -272,7 +272,8 @@ def test_sigkill_under_icount_leaves_almost_all(either: Plugin) -> None:
 def test_with_a_virtual_clock_the_last_record_is_what_ended_the_guest(either: Plugin, fault: str, last: str, smp: str
                                                                       ) -> None:
     """And nothing comes behind it, though QEMU 10 lets the guest run on until its main thread has seen to it."""
-    done = either.boot(either.all(), "--icount", "shift=3,sleep=off", "--smp", smp, "--append", f"guest.i8254=1 guest.fault={fault}@lapic")
+    done = either.boot(either.all(), "--icount", "shift=3,sleep=off", "--smp", smp,
+                       "--append", f"guest.i8254=1 guest.fault={fault}@lapic")
     assert done.status in (0, 33, 35), done
     trace = either.trace()
     assert [event["function"] for event in trace.of_kind("hit")][-1] == last

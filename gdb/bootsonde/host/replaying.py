@@ -157,7 +157,8 @@ class Replaying:
             return Result(State.USAGE, str(error))
         if text is None:
             return Result(State.EQUAL)
-        return Result(State.DIVERGED, "\n".join([text, *self._notes(), *self._kept(), *self._next()]))
+        ended = [f"this boot: {self._came.verdict.outcome.value}: {self._came.verdict.reason}"]
+        return Result(State.DIVERGED, "\n".join([text, *ended, *self._notes(), *self._kept(), *self._next()]))
 
     def _diff(self, trace: str) -> Optional[str]:
         path = self._asked.path
