@@ -1,11 +1,12 @@
 """`bootsonde replay`: boot as baselines say, and tell where a boot went another way.
 
-Where nothing is asked that is pytest's (a JUnit file, -k, -n), pytest is not loaded: it takes as long as a boot.
+Where nothing is asked that is pytest's (a JUnit file, -k), pytest is not loaded: it takes as long as a boot.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from bootsonde.host.baselines import SUFFIX
+from bootsonde.host.jobs import side_by_side
 from bootsonde.host.options import add_boot_options, check_timeout, launcher_options
 from bootsonde.host.record import RUNS
 from bootsonde.host.replaying import Choice, Result, State, carry_out, choose, replays_of
@@ -57,7 +59,7 @@ def add_parser(verbs: Verbs) -> None:
     verb.add_argument("--keep", metavar="FOLDER", help="where traces and consoles of boots that diverge are kept "
                                                        "(default: a temporary folder)")
     verb.add_argument("--junitxml", metavar="F", help="also a JUnit file")
-    verb.add_argument("-n", dest="jobs", metavar="JOBS", help="so many at a time; auto: as many as there are CPUs")
+    verb.add_argument("-n", dest="jobs", metavar="JOBS", help="so many at a time (default: as many as there are CPUs)")
     verb.add_argument("-k", dest="only", metavar="EXPR", help="only those whose names match, as pytest has it")
     verb.add_argument("-x", dest="exit_first", action="store_true", help="end after the first that is not equal")
     add_boot_options(verb, console=False)
@@ -114,16 +116,25 @@ def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if words.accept:
         from bootsonde.host.accept import accept
         return accept(paths, choice, words.runs, words.large)
-    if words.jobs or words.only or words.junitxml:
+    if words.only or words.junitxml:
         return _by_pytest(words, paths, choice)
+    asked = [replay for path in paths for replay in replays_of(path, choice)]
     report = Report()
-    for path in paths:
-        for asked in replays_of(path, choice):
-            began = time.monotonic()
-            report.add(asked.name, carry_out(asked), time.monotonic() - began)
+    with contextlib.closing(side_by_side(asked, _jobs(words.jobs), carry_out)) as replays:
+        for replay, (result, seconds) in replays:
+            report.add(replay.name, result, seconds)
             if words.exit_first and set(report.states) != {State.EQUAL}:
-                return report.summary()
+                break
     return report.summary()
+
+
+def _jobs(word: Optional[str]) -> int:
+    """How many at a time: as many as there are CPUs that we may use."""
+    if word is None or word == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not word.isdecimal() or int(word) < 1:
+        raise UserError(f"-n {word}: a number of replays, 1 or more, or auto is wanted")
+    return int(word)
 
 
 def _options(words: argparse.Namespace, qemu_args: List[str]) -> Dict[str, str]:
