@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import subprocess
 from typing import Any, Dict, Optional
 
 from bootsonde.model.errors import UserError
@@ -27,12 +29,9 @@ def sha256(path: str) -> str:
             return known[key]
     except (OSError, ValueError, AttributeError):
         known = {}
-    digest = hashlib.sha256()
-    with open(path, "rb") as kernel:
-        for block in iter(lambda: kernel.read(1 << 20), b""):
-            digest.update(block)
+    found = file_hash(path)
     known = {name: value for name, value in list(known.items())[-200:] if not name.startswith(key.split("|")[0] + "|")}
-    known[key] = digest.hexdigest()
+    known[key] = found
     try:
         os.makedirs(os.path.dirname(_cache_file()), exist_ok=True)
         part = f"{_cache_file()}.{os.getpid()}"
@@ -41,6 +40,15 @@ def sha256(path: str) -> str:
         os.replace(part, _cache_file())
     except OSError:
         pass  # A cache that cannot be kept costs time, nothing else.
+    return found
+
+
+def file_hash(path: str) -> str:
+    """A file's hash, for one that is not worth keeping the answer of."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -58,3 +66,12 @@ def kernel_identity(cprobe: str, path: str, symbols: str) -> Dict[str, Any]:
     functions."""
     return {"name": os.path.basename(path), "build-id": build_id(cprobe, path) or build_id(cprobe, symbols),
             "sha256": sha256(path)}
+
+
+def qemu_version(qemu: str) -> Optional[str]:
+    """The version of this QEMU, such as 7.2.22; None where it does not say."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        shown = subprocess.run([qemu, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               errors="replace", stderr=subprocess.DEVNULL, timeout=10, check=False).stdout.split()
+        return shown[shown.index("version") + 1] if "version" in shown[:-1] else None
+    return None

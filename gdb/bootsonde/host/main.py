@@ -9,6 +9,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
+from bootsonde.host.exactwords import add_parsers
 from bootsonde.host.options import (add_boot_options, boot_request, check_output, check_timeout, check_until,
                                     conf_of_folder, is_kvm, keep_older, pairs)
 from bootsonde.host.request import RunRequest, TraceRequest
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     _run_parser(verbs)
     _trace_parser(verbs)
+    add_parsers(verbs)
     return parser
 
 

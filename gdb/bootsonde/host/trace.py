@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from bootsonde import places
 from bootsonde.host.guest import Guest, LaunchError
-from bootsonde.host.identity import build_id, kernel_identity
+from bootsonde.host.identity import build_id, kernel_identity, qemu_version
 from bootsonde.host.progress import Progress
 from bootsonde.host.report import file_text, report
 from bootsonde.host.request import RunRequest, TraceRequest
@@ -130,7 +129,7 @@ class _Recording:
             arguments = [word.replace(name, stands_for) for word in arguments]
         kernel = kernel_identity(places.cprobe(), request.boot.kernel, request.boot.symbols)
         header: Dict[str, Any] = {"kernel": kernel,
-                                  "qemu": {"version": _qemu_version(arguments[0]), "arguments": arguments}}
+                                  "qemu": {"version": qemu_version(arguments[0]), "arguments": arguments}}
         with open(os.path.join(guest.folder, "header"), "w", encoding="utf-8") as file:
             json.dump(header, file)
 
@@ -144,14 +143,6 @@ def _entry(name: str, probe: Probe) -> int:
         places_of_it = ", ".join(record["address"] for record in records)
         raise UserError(f"--stop-at {name}: this kernel has several, at {places_of_it}: give one of the addresses")
     return int(records[0]["address"], 16)
-
-
-def _qemu_version(qemu: str) -> Optional[str]:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        shown = subprocess.run([qemu, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                               errors="replace", stderr=subprocess.DEVNULL, timeout=10, check=False).stdout.split()
-        return shown[shown.index("version") + 1] if "version" in shown[:-1] else None
-    return None
 
 
 @contextlib.contextmanager
