@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 
 import gdb
 
@@ -21,7 +21,7 @@ from bootsonde.model.errors import UserError  # noqa: E402
 from bootsonde.model.exact import ORDER, Order  # noqa: E402
 from bootsonde.model.outcome import Outcome, Verdict  # noqa: E402
 from bootsonde.probe import Probe, Symbolizer  # noqa: E402
-from bootsonde.session import guard, interactive, machine, symbols  # noqa: E402
+from bootsonde.session import guard, machine, replays, symbols  # noqa: E402
 from bootsonde.session.callers import Callers  # noqa: E402
 from bootsonde.session.connection import Connection  # noqa: E402
 from bootsonde.session.recorder import say, set_output  # noqa: E402
@@ -79,12 +79,6 @@ def _go_to_entry(addresses: List[int], physical: List[int], number: int) -> bool
     return entered.count >= number
 
 
-def instructions() -> int:
-    """How many have been replayed."""
-    said = machine.monitor("info replay") or ""
-    return int(said.rsplit("=", 1)[-1])
-
-
 class Place:
     """Where the guest is, in words."""
 
@@ -104,7 +98,7 @@ class Place:
         found = self._symbolizer.look_up(self._linked(pc))
         where = self._symbolizer.describe(self._linked(pc)) if found.get("name") not in (None, "?") else f"{pc:#x}"
         line = f"  {os.path.basename(found['file'])}:{found['line']}" if found.get("file") else ""
-        return f"at instruction {instructions()} of {self._order.end}: {where}{line}"
+        return f"at instruction {replays.instructions()} of {self._order.end}: {where}{line}"
 
     def _linked(self, pc: int) -> int:
         """Before paging, code runs where it is loaded."""
@@ -123,13 +117,13 @@ class Place:
         console = _console(self._config.console)
         return [*lines, "  the console's last lines:", *(f"    {line}" for line in console)] if console else lines
 
-    def _callers(self) -> List[dict]:  # type: ignore[type-arg]
+    def _callers(self) -> List[Dict[str, Any]]:
         callers = Callers(self._symbolizer, self._info)
         pc = machine.register("rip")
         return callers.of(pc, _CALLERS) if machine.is_64_bit() and callers.starts_at(pc) is not None else []
 
 
-def _source(record: dict) -> str:  # type: ignore[type-arg]
+def _source(record: Dict[str, Any]) -> str:
     return f"  {os.path.basename(record['file'])}:{record['line']}" if record.get("line") else ""
 
 
@@ -169,14 +163,16 @@ def _batch(config: SessionConfig, order: Order) -> None:
         say(place.headline())
         for line in place.lines():
             say(line)
-        place.close()
         try:
+            from bootsonde.session import commands, printers, questions  # noqa: F401
+            replays.define(order, place)
             if order.commands and config.symbols_at_prompt:
                 symbols.load(config.symbols, config.source_map)
             for command in order.commands:
                 say(str(gdb.execute(command, to_string=True)).rstrip("\n"))
         except gdb.error as error:
             verdict = Verdict(Outcome.USAGE, f"GDB: {error}")
+        place.close()
     _leave(config, verdict)
 
 
@@ -188,7 +184,7 @@ def _prompt(config: SessionConfig, order: Order) -> None:
         gdb.execute("kill", to_string=True)
         gdb.execute("quit")
     # Each defines what it is named for.
-    from bootsonde.session import commands, orders, printers, questions, replays  # noqa: F401
+    from bootsonde.session import commands, orders, printers, questions  # noqa: F401
     replays.define(order, Place(config, order))
     if config.symbols_at_prompt:
         symbols.load(config.symbols, config.source_map)

@@ -73,19 +73,41 @@ class _Refused(gdb.Command):
     def invoke(self, argument: str, from_tty: bool) -> None:
         """Refuse."""
         raise gdb.GdbError(f"bootsonde: {self._name}: QEMU hangs when it goes backwards; go forward again, to an earlier "
-                           f"count of instructions: bootsonde goto N, or {self._order.again} N")
+                           f"count of instructions: {self._order.again} N")
+
+
+class _End:
+    """Says so where the recording ends. QEMU stops there, and one more `continue` would end it."""
+
+    def __init__(self, order: Order) -> None:
+        self._end = order.end
+        machine.monitor(f"replay_break {order.end}")
+        gdb.events.stop.connect(self._stopped)
+
+    def _stopped(self, event: object) -> None:
+        if instructions() == self._end:
+            say(f"bootsonde: the recording ends here, at instruction {self._end}: to go on means to go past its end, and loses "
+                "the guest")
+
+
+def instructions() -> int:
+    """How many have been replayed."""
+    said = machine.monitor("info replay") or ""
+    return int(said.rsplit("=", 1)[-1])
 
 
 def define(order: Order, place: Shown) -> None:
-    """Define them."""
+    """Define them, and have QEMU stop at the recording's end."""
     Where(place)
-    Goto(order)
+    if not order.batch:
+        Goto(order)
     for name in _REVERSE:
         _Refused(name, order)
+    _End(order)
 
 
 def welcome() -> None:
     """What a person needs first."""
     gdb.execute("bootsonde where")
-    say("bootsonde: this guest is read only; `bootsonde goto N|FUNCTION|TEXT` goes to another place, an earlier one too")
+    say("bootsonde: this guest is only looked at; `bootsonde goto N|FUNCTION|TEXT` goes to another place, an earlier one too")
     gdb.execute("frame")
