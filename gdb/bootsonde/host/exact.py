@@ -1,8 +1,8 @@
 """`bootsonde replay --exact`: into a recorded boot at any place, any number of times, with the same state every time.
 
-What is asked for by instruction count or by console text is reached by QEMU alone (host/forward.py), a function's entry by
-GDB (session/exact.py), which opens its prompt there. There is no way back in QEMU that could be relied upon: going back is
-going forward again, in a new replay.
+What is asked for by instruction count or by console text is reached by QEMU alone (host/forward.py), a function's entry
+by GDB (session/exact.py), which opens its prompt there. There is no way back in QEMU that could be relied upon: going back
+is going forward again, in a new replay.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ from bootsonde.host import forward
 from bootsonde.host.exactboot import ExactBoot
 from bootsonde.host.exactroute import Route, Routes
 from bootsonde.host.guest import Guest, LaunchError
+from bootsonde.host.passed import entries_before
 from bootsonde.host.report import report
 from bootsonde.host.request import RunRequest
 from bootsonde.host.run import GDB_WAS_QUIT, session
 from bootsonde.model.errors import UserError
-from bootsonde.model.exact import ORDER, Order, shown
+from bootsonde.model.exact import ORDER, Order, Text, shown
 from bootsonde.model.guests import private_folder
 from bootsonde.model.outcome import Outcome, Verdict
+
+#: The trace's times tell instructions within so many.
+_MARGIN = 4096
 
 
 @dataclass
 class ExactReplay:
     """What is asked for.
 
-    at: --at's word. trace: the one that DIVERGENCE compares with. kernel, symbols: where they are by now, if not where they
-    were. given: other options of the guest, as words, which must be the recording's. batch: say what is there, and end,
-    instead of GDB's prompt. commands: GDB's, carried out there, with batch. timeout_s: for the way there.
+    at: --at's word. trace: the one that DIVERGENCE compares with. kernel, symbols: where they are by now, if not where
+    they were. given: other options of the guest, as words, which must be the recording's. batch: say what is there, and
+    end, instead of GDB's prompt. commands: GDB's, carried out there, with batch. timeout_s: for the way there.
     """
 
     baseline: str
@@ -118,20 +122,36 @@ class _Visits:
         return self._request.batch or bool(self._request.commands) or not sys.stdin.isatty()
 
     def _visit(self, at: str, route: Route, deadline: float) -> Verdict:
-        boot = self._boot
-        count = route.count
+        count, number = route.count, route.number
         if route.text is not None:
-            text = route.text
-            count = forward.first_count(self._start, 0, boot.recording.end,
-                                        lambda console: shown(text, console, boot.console), deadline)
+            count = self._count_of(route.text, route.near, deadline)
+        elif route.counted is not None:
+            count, passed = self._passed(route.counted, route.near, number, deadline)
+            number -= passed
         with self._start() as guest:
             if not forward.go_to(guest, count, deadline):
                 raise forward.ReplayLost(f"it ended before instruction {count}")
-            return self._debug(guest, at, route, deadline)
+            return self._debug(guest, at, route, number, deadline)
 
-    def _debug(self, guest: Guest, at: str, route: Route, deadline: float) -> Verdict:
+    def _count_of(self, text: Text, near: int, deadline: float) -> int:
+        whole = self._boot.console
+        return forward.first_count(self._start, (0, self._boot.recording.end), near,
+                                   lambda console: shown(text, console, whole), deadline)
+
+    def _passed(self, function: str, near: int, number: int, deadline: float) -> Tuple[int, int]:
+        """A count of instructions shortly before a function's `number`th entry, which is about at `near`; and its entries
+        before."""
+        margin = _MARGIN
+        while near > margin:
+            passed = entries_before(self._boot.boot, function, near - margin, deadline)
+            if passed < number:
+                return near - margin, passed
+            margin *= 64
+        return 0, 0
+
+    def _debug(self, guest: Guest, at: str, route: Route, number: int, deadline: float) -> Verdict:
         request, boot = self._request, self._boot
-        Order(entries=route.entries, physical=route.physical, place=at, end=boot.recording.end,
+        Order(addresses=list(route.addresses.items()), number=number, place=at, end=boot.recording.end,
               again=f"bootsonde replay --exact {shlex.quote(os.path.relpath(boot.files.baseline))} --at",
               batch=self._batch, commands=request.commands, breakpoints=self._breakpoints,
               goto=self._wish).save(os.path.join(guest.folder, ORDER))

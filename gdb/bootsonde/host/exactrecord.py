@@ -35,7 +35,7 @@ _REFUSED = (
 
 @dataclass
 class ExactRecording:
-    """What `record --exact` is asked to do. scenario: GDB records what it sees; None: the plugin, as TraceRequest has it.
+    """What is asked for. scenario: GDB records what it sees; None: the plugin, as TraceRequest has it.
 
     force: write over an older recording. timeout_s: for the boot, and again for the replay that follows it.
     """
@@ -61,8 +61,8 @@ def _check_recording(request: ExactRecording) -> None:
     if option(options, "accel") == "kvm":
         raise UserError("record --exact needs --accel tcg: KVM counts no instructions")
     if (option(options, "smp") or "1") != "1":
-        raise UserError("record --exact works with one vCPU: QEMU (7.2 and 10.0) refuses to record more. Leave --smp out; "
-                        "for several vCPUs, boots under --deterministic repeat, and cprobe diff compares them")
+        raise UserError("record --exact works with one vCPU: QEMU (7.2 and 10.0) records no more. Leave --smp out; of "
+                        "several vCPUs, boots under --deterministic repeat as well, and cprobe diff compares them")
     files = Files(request.baseline)
     if os.path.lexists(files.log) and not request.force:
         raise UserError(f"{files.log} is there already: --force writes over it")
@@ -131,8 +131,9 @@ def _describe(request: ExactRecording, files: Files) -> bool:
     Recording(
         kernel=near(boot.kernel, folder), symbols=near(boot.symbols, folder), build_id=kernel["build-id"], qemu=version,
         end=end, reason=_reason(files.trace), log_size=os.path.getsize(files.log),
-        disk=near(boot.disk, folder) if boot.disk else None, options=with_paths(boot.options, lambda path: near(path, folder)),
-        qemu_args=boot.qemu_args, sha256={"log": file_hash(files.log), **{near(path, folder): sha256(path) for path in paths}},
+        disk=near(boot.disk, folder) if boot.disk else None, qemu_args=boot.qemu_args,
+        options=with_paths(boot.options, lambda path: near(path, folder)),
+        sha256={"log": file_hash(files.log), **{near(path, folder): sha256(path) for path in paths}},
     ).save(files.facts)
     print(f"bootsonde: exact recording in {files.log}: {end} instructions, {os.path.getsize(files.log) / 1000:.0f} kB; "
           "a replay went the same way")

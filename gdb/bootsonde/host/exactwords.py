@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, List
 
 from bootsonde.host.exact import ExactReplay, replay_exact
 from bootsonde.host.exactrecord import ExactRecording, record_exact
-from bootsonde.host.options import (add_boot_options, boot_request, check_timeout, check_until, conf_of_folder, given_options,
-                                    pairs)
+from bootsonde.host.options import (add_boot_options, boot_request, check_timeout, check_until, conf_of_folder,
+                                    given_options, pairs)
 from bootsonde.model.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,15 +37,16 @@ def add_parsers(verbs: _Verbs) -> None:
     verb.add_argument("baseline", metavar="BASELINE")
     verb.add_argument("--exact", action="store_true", required=True)
     verb.add_argument("--at", metavar="PLACE", required=True,
-                      help="N, an instruction count; FUNCTION or FUNCTION#NUMBER, an entry; a text of the console; DIVERGENCE")
+                      help="an instruction count; FUNCTION or FUNCTION#NUMBER, an entry; a text of the console; DIVERGENCE")
     verb.add_argument("--trace", metavar="T", help="the trace that DIVERGENCE compares the recording with")
-    verb.add_argument("--batch", action="store_true", help="say what is there and end; so it is where standard input is no "
+    verb.add_argument("--batch", action="store_true", help="say what is there and end, as where standard input is no "
                                                            "terminal")
-    verb.add_argument("--command", metavar="CMD", action="append", default=[], help="with --batch, which it means: a command "
-                                                                                    "of GDB's, carried out there")
+    verb.add_argument("--command", metavar="CMD", action="append", default=[],
+                      help="a command of GDB's to carry out there; means --batch")
     verb.add_argument("--symbols-at-prompt", choices=("auto", "never"), default="auto")
     verb.add_argument("--source", metavar="FROM=TO", action="append", default=[])
-    verb.add_argument("--timeout", metavar="S", type=float, default=120.0, help="seconds for the way there (default: 120)")
+    verb.add_argument("--timeout", metavar="S", type=float, default=120.0,
+                      help="seconds for the way there (default: 120)")
     add_boot_options(verb)
 
 
@@ -53,7 +54,8 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     check_timeout(words.timeout)
     check_until(words.until)
     if words.scenario is not None and (words.functions or words.file or words.all):
-        raise UserError("a scenario and --functions, --file or --all: GDB records the one, the plugin the other: record twice")
+        raise UserError("a scenario and --functions, --file or --all: GDB records the one, the plugin the other: record "
+                        "twice")
     if words.scenario is not None and not os.path.isfile(words.scenario):
         raise UserError(f"{words.scenario}: no such scenario")
     functions = [glob for word in words.functions for glob in word.split(",")]

@@ -1,13 +1,13 @@
 """A guest that replays an exact recording, moved forward by QEMU's monitor, without GDB: QEMU has no way back.
 
-QEMU (docs/devel/replay) stops a replay before a given instruction, exactly, with any number of such stops and no effect on
-the guest; measured with 7.2 and 10.0.
+QEMU (its replay_break) stops a replay before a given instruction, any number of times and without an effect on the guest;
+measured with 7.2 and 10.0.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 from bootsonde.host.guest import Guest
 
@@ -15,6 +15,8 @@ from bootsonde.host.guest import Guest
 _POLL_S = 0.002
 #: Stops in one pass of a search: a pass costs a boot, a stop 5 ms.
 _STOPS = 64
+#: What is near, in a search that begins near: such a stop, by so many instructions.
+_NEAR = 32
 
 
 class ReplayLost(Exception):
@@ -85,21 +87,29 @@ def _check_end(guest: Guest) -> None:
         raise ReplayLost(said or ("QEMU stands still" if status is None else f"QEMU was ended by signal {-status}"))
 
 
-def first_count(start: Callable[[], Guest], low: int, high: int, holds: Callable[[bytes], bool], deadline: float) -> int:
+def first_count(start: Callable[[], Guest], bounds: Tuple[int, int], near: int, holds: Callable[[bytes], bool],
+                deadline: float) -> int:
     """The least count of instructions at which the console is such that `holds`, or which is past the boot's end.
 
-    It does not hold at `low`, and does at `high` and wherever it has before. start: makes a new replay. Each pass goes
-    forward in steps, which are ever smaller, from where it did not hold yet. Raises ReplayLost, ReplayLate.
+    bounds: it does not hold at the first, and does at the second and wherever it has before. near: the count is about
+    this one; 0: nobody knows. start: makes a new replay. Each pass goes forward in steps, which are ever smaller, from
+    where it did not hold yet. Raises ReplayLost, ReplayLate.
     """
+    low, high = bounds
+    reach = _STOPS * _NEAR
+    stops = range(max(low + 1, near - reach), min(high, near + reach), 2 * _NEAR) if near else range(0)
     while high - low > 1:
-        step = max(1, (high - low) // _STOPS)
+        if not stops:
+            step = max(1, (high - low) // _STOPS)
+            stops = range(low + step, high, step)
         with start() as guest:
-            for count in range(low + step, high, step):
+            for count in stops:
                 arrived = go_to(guest, count, deadline)
                 if not arrived or holds(_console(guest)):
                     high = count
                     break
                 low = count
+        stops = range(0)
     return high
 
 
@@ -114,14 +124,14 @@ def last_count(start: Callable[[], Guest], deadline: float) -> int:
     with start() as guest:
         while go_to(guest, high, deadline):
             low, high = high, 2 * high
-    return first_count(start, low, high, lambda console: False, deadline) - 1
+    return first_count(start, (low, high), 0, lambda console: False, deadline) - 1
 
 
 def replay_through(guest: Guest, deadline: float) -> Optional[int]:
     """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has.
 
-    None: the guest ended QEMU by itself, as it did when it was recorded. Raises ReplayLost where QEMU says that the replay
-    went wrong, ReplayLate.
+    None: the guest ended QEMU by itself, as it did when it was recorded. Raises ReplayLost where QEMU says that the
+    replay went wrong, ReplayLate.
     """
     if run_on(guest, deadline) == "shutdown":
         return instructions(guest)

@@ -1,7 +1,7 @@
 """An exact recording: QEMU's log of a boot, what must be the same for it to be replayed, and places in it.
 
-Beside the baseline NAME lie NAME.rr, QEMU's log; NAME.rr.json, a Recording; NAME.rr.trace, what bootsonde saw of that boot;
-NAME.rr.console, all that the guest printed.
+Beside the baseline NAME lie NAME.rr, QEMU's log; NAME.rr.json, a Recording; NAME.rr.trace, what bootsonde saw of that
+boot; NAME.rr.console, all that the guest printed.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Files:
 class Recording:
     """What a replay needs. Paths are relative to the recording's folder.
 
-    kernel, symbols, disk: as given. build_id: the kernel's; None: it has none. sha256: of each file that the guest is made
-    from, and of the log ("log"), by path. qemu: version. options: the launcher's words, without --rr. qemu_args: words after
-    --. end: instructions of the whole boot. reason: how the boot ended.
+    kernel, symbols, disk: as given. build_id: the kernel's; None: it has none. qemu: its version. end: instructions of the
+    whole boot. reason: how it ended. options: the launcher's words, without --rr. qemu_args: words after --. sha256: of
+    each file that the guest is made from, by path, and of the log ("log").
     """
 
     kernel: str
@@ -188,15 +188,15 @@ def shown(place: Text, console: bytes, whole: bytes) -> bool:
 class Order:
     """What the host tells the session at GDB's prompt: where to go, what to say.
 
-    entries: entries to go to, one after the other: addresses where the function may run (any of them), and which
-    entry from there on. physical: those of the addresses where it runs before paging: a program there later is not meant.
-    place: what was asked for. end: the recording's last instruction. commands: GDB's, at that place; batch: then GDB
-    ends. again: how a person gets there again. breakpoints: a file of GDB's commands, from the session before. goto: the
-    file that takes where to go next.
+    addresses: where the function may be entered that is to be gone to; True: a physical address, where it runs before
+    paging, and a program may run later, which is not meant. Empty: the guest is there already. number: which entry from
+    here on. place: what was asked for. end: instructions of the recording. again: the command that gets a person there
+    once more, but for the place. batch: GDB says what is there, carries `commands` out, and ends. breakpoints: a file of
+    GDB's commands, for the session after this one. goto: the file that takes where to go next.
     """
 
-    entries: List[Tuple[List[int], int]]
-    physical: List[int]
+    addresses: List[Tuple[int, bool]]
+    number: int
     place: str
     end: int
     again: str

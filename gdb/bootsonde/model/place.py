@@ -232,7 +232,8 @@ PT_LOAD = 1
 
 
 def load_address(info: Mapping[str, Any], address: int) -> Optional[int]:
-    """Where code that is linked at `address` lies in physical memory, and runs before paging; None where that is the same.
+    """Where code that is linked at `address` lies in physical memory, and runs before paging; None where that is no
+    other address.
 
     info: `cprobe info`.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import gdb
 
@@ -62,10 +62,10 @@ class _Entered:
         self.count = 0
 
 
-def _go_to_entry(addresses: List[int], physical: List[int], number: int) -> bool:
+def _go_to_entry(addresses: Sequence[Tuple[int, bool]], number: int) -> bool:
     """Forward to the `number`th entry from here on; False if the boot ends before."""
     entered = _Entered(number)
-    points = [_Entry(address, entered, address in physical) for address in addresses]
+    points = [_Entry(address, entered, is_physical) for address, is_physical in addresses]
     try:
         with machine.settings(suppress_cli_notifications="on"):
             gdb.execute("continue", to_string=True)
@@ -142,9 +142,8 @@ def _console(path: Optional[str]) -> List[str]:
 
 
 def _arrive(order: Order) -> Verdict:
-    for addresses, number in order.entries:
-        if not _go_to_entry(addresses, order.physical, number):
-            return Verdict(Outcome.USAGE, f"--at {order.place}: it is not entered that often in this boot")
+    if order.addresses and not _go_to_entry(order.addresses, order.number):
+        return Verdict(Outcome.USAGE, f"--at {order.place}: it is not entered that often in this boot")
     return Verdict(Outcome.PASSED, f"at {order.place}")
 
 
@@ -169,7 +168,9 @@ def _batch(config: SessionConfig, order: Order) -> None:
             if order.commands and config.symbols_at_prompt:
                 symbols.load(config.symbols, config.source_map)
             for command in order.commands:
-                say(str(gdb.execute(command, to_string=True)).rstrip("\n"))
+                said = str(gdb.execute(command, to_string=True)).rstrip("\n")
+                if said:
+                    say(said)
         except gdb.error as error:
             verdict = Verdict(Outcome.USAGE, f"GDB: {error}")
         place.close()

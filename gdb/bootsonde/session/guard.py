@@ -1,5 +1,5 @@
-"""May the guest be changed? Not while QEMU records or replays it: what GDB writes is in no log, and a replay may then wait for
-ever for what the recording has not."""
+"""May the guest be changed? Not while QEMU records or replays it: what GDB writes is in no log, and a replay may then wait
+for ever for what the recording has not."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def check_writable(what: str) -> None:
         raise UserError(f"{what}: this guest replays a recording, and a write may stall it; start it without "
                         "--rr replay:FILE, or only watch")
     if state.startswith("Recording"):
-        raise UserError(f"{what}: this guest is recorded, and what GDB writes is not: a replay would go another way; record "
-                        "it without that, or run it without recording")
+        raise UserError(f"{what}: this guest is recorded, and what GDB writes is not, so that no replay could follow; "
+                        "record it without that, or run it without recording")
 
 
 def forbid_writes() -> None:
-    """Have GDB itself refuse to write to the guest, and to go backwards. Before it connects: it takes that only then."""
+    """Have GDB itself refuse to write to the guest, and to go backwards. GDB takes that only before it connects."""
     for line in (*_NO_WRITES, *_NO_WAY_BACK):
         gdb.execute(line, to_string=True)

@@ -154,7 +154,8 @@ class Overlay:
         info: `cprobe info`.
         """
         loaded = [(each, load_address(info, each.site.address)) for each in armed]
-        return [Armed(each.rule, replace(each.site, address=address)) for each, address in loaded if address is not None]
+        return [Armed(each.rule, replace(each.site, address=address))
+                for each, address in loaded if address is not None]
 
     def prepare(self, tsc_is_virtual: bool) -> List[str]:
         """Before the guest moves and sites are looked for: the clock's frequency, the processor's limits; notes for the

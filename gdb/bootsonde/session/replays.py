@@ -62,8 +62,7 @@ class Goto(gdb.Command):
 
 
 class _Refused(gdb.Command):
-    """Refused in a replay: QEMU hangs when it is to go backwards. `bootsonde goto N`, with an earlier count of instructions,
-    gets there."""
+    """Refused in a replay: QEMU hangs when it is to go backwards. `bootsonde goto N` gets to an earlier place."""
 
     def __init__(self, name: str, order: Order) -> None:
         super().__init__(name, gdb.COMMAND_RUNNING)
@@ -86,8 +85,7 @@ class _End:
 
     def _stopped(self, event: object) -> None:
         if instructions() == self._end:
-            say(f"bootsonde: the recording ends here, at instruction {self._end}: to go on means to go past its end, and loses "
-                "the guest")
+            say(f"bootsonde: the recording ends here, at instruction {self._end}: what goes on from here loses the guest")
 
 
 def instructions() -> int:
@@ -109,5 +107,5 @@ def define(order: Order, place: Shown) -> None:
 def welcome() -> None:
     """What a person needs first."""
     gdb.execute("bootsonde where")
-    say("bootsonde: this guest is only looked at; `bootsonde goto N|FUNCTION|TEXT` goes to another place, an earlier one too")
+    say("bootsonde: look, and go on; nothing can be written. `bootsonde goto N|FUNCTION|TEXT` leads elsewhere, back as well")
     gdb.execute("frame")
