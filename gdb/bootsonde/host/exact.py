@@ -1,8 +1,8 @@
 """`bootsonde replay --exact`: into a recorded boot at any place, any number of times, with the same state every time.
 
 What is asked for by instruction count or by console text is reached by QEMU alone (host/forward.py), a function's entry
-by GDB (session/exact.py), which opens its prompt there. There is no way back in QEMU that could be relied upon: going back
-is going forward again, in a new replay.
+by GDB (session/exact.py), which opens its prompt there. There is no way back in QEMU that could be relied upon: going
+back is going forward again, in a new replay.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ class _Visits:
                                    lambda console: shown(text, console, whole), deadline)
 
     def _passed(self, function: str, near: int, number: int, deadline: float) -> Tuple[int, int]:
-        """A count of instructions shortly before a function's `number`th entry, which is about at `near`; and its entries
-        before."""
+        """A count of instructions shortly before a function's `number`th entry, which is about at `near`; and its
+        entries before."""
         margin = _MARGIN
         while near > margin:
             passed = entries_before(self._boot.boot, function, near - margin, deadline)

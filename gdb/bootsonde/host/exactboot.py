@@ -56,8 +56,8 @@ class ExactBoot:
         for name, recorded, path in files:
             self._check_file(name, recorded, path)
         return BootRequest(kernel, symbols, far(recording.disk, self.folder) if recording.disk else None,
-                           [*with_paths(recording.options, lambda path: far(path, self.folder)), "--rr", f"replay:{self.files.log}"],
-                           recording.qemu_args)
+                           [*with_paths(recording.options, lambda path: far(path, self.folder)),
+                            "--rr", f"replay:{self.files.log}"], recording.qemu_args)
 
     def _check_file(self, name: str, recorded: str, path: str) -> None:
         hint = f"--{name} says where it is now" if name in ("kernel", "symbols") else "put it back"

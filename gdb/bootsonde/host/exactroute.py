@@ -30,8 +30,9 @@ DIVERGENCE = "DIVERGENCE"
 class Route:
     """count: of instructions, if neither of the others is given.
 
-    text: of the console. addresses, number: of a function's entries, as in Order; counted: it has so many that the plugin
-    is to count those of this name that are passed by. near: about where that is, in instructions; 0: nobody knows.
+    text: of the console. addresses, number: of a function's entries, as in Order; counted: it has so many that the
+    plugin is to count those of this name that are passed by. near: about where that is, in instructions; 0: nobody
+    knows.
     """
 
     count: int = 0
@@ -59,8 +60,8 @@ class Routes:
             if route is not None:
                 return route
         if any(isinstance(place, Entry) for place in places_of_it):
-            raise UserError(f"--at {word}: {os.path.basename(self._symbols)} has no such function, and the console never "
-                            "showed that text")
+            raise UserError(f"--at {word}: {os.path.basename(self._symbols)} has no such function, and the console "
+                            "never showed that text")
         raise UserError(f"--at {word}: the console never showed that text in this boot")
 
     def _route(self, place: Place) -> Optional[Route]:
@@ -85,8 +86,8 @@ class Routes:
             return route
         events = self._entries(name, addresses[0])
         if not events and self._is_recorded(name):
-            raise UserError(f"--at {entry}: {name} was not entered in this boot: cprobe why {shlex.quote(self._symbols)} "
-                            f"{name} {shlex.quote(self._boot.files.trace)} says why")
+            raise UserError(f"--at {entry}: {name} was not entered in this boot: cprobe why "
+                            f"{shlex.quote(self._symbols)} {name} {shlex.quote(self._boot.files.trace)} says why")
         if events and len(events) < entry.number:
             raise UserError(f"--at {entry}: {name} is entered {len(events)} times in this boot")
         if entry.number > _MANY and len(self._addresses_of(name)) == 1:
@@ -108,8 +109,8 @@ class Routes:
         return sorted({int(record["address"], 16) for record in records if record["kind"] == "function"})
 
     def _instruction(self, t: int) -> int:
-        """About how many instructions had run by a time of the trace: fewer by a few, and by what the clock has jumped while
-        the guest was idle."""
+        """About how many instructions had run by a time of the trace: fewer by a few, and by what the clock has jumped
+        while the guest was idle."""
         shift = re.search(r"shift=(\d+)", option(self._boot.recording.options, "icount") or "")
         return t >> (int(shift[1]) if shift else _SHIFT)
 

@@ -37,7 +37,8 @@ def add_parsers(verbs: _Verbs) -> None:
     verb.add_argument("baseline", metavar="BASELINE")
     verb.add_argument("--exact", action="store_true", required=True)
     verb.add_argument("--at", metavar="PLACE", required=True,
-                      help="an instruction count; FUNCTION or FUNCTION#NUMBER, an entry; a text of the console; DIVERGENCE")
+                      help="an instruction count; FUNCTION or FUNCTION#NUMBER, its entry; a text of the console; or "
+                           "DIVERGENCE")
     verb.add_argument("--trace", metavar="T", help="the trace that DIVERGENCE compares the recording with")
     verb.add_argument("--batch", action="store_true", help="say what is there and end, as where standard input is no "
                                                            "terminal")
@@ -54,8 +55,8 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     check_timeout(words.timeout)
     check_until(words.until)
     if words.scenario is not None and (words.functions or words.file or words.all):
-        raise UserError("a scenario and --functions, --file or --all: GDB records the one, the plugin the other: record "
-                        "twice")
+        raise UserError("a scenario and --functions, --file or --all: GDB records the one, the plugin the other: "
+                        "record twice")
     if words.scenario is not None and not os.path.isfile(words.scenario):
         raise UserError(f"{words.scenario}: no such scenario")
     functions = [glob for word in words.functions for glob in word.split(",")]

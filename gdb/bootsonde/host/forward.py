@@ -1,7 +1,7 @@
 """A guest that replays an exact recording, moved forward by QEMU's monitor, without GDB: QEMU has no way back.
 
-QEMU (its replay_break) stops a replay before a given instruction, any number of times and without an effect on the guest;
-measured with 7.2 and 10.0.
+QEMU (its replay_break) stops a replay before a given instruction, any number of times and without an effect on the
+guest; measured with 7.2 and 10.0.
 """
 
 from __future__ import annotations

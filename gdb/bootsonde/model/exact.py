@@ -59,9 +59,9 @@ class Files:
 class Recording:
     """What a replay needs. Paths are relative to the recording's folder.
 
-    kernel, symbols, disk: as given. build_id: the kernel's; None: it has none. qemu: its version. end: instructions of the
-    whole boot. reason: how it ended. options: the launcher's words, without --rr. qemu_args: words after --. sha256: of
-    each file that the guest is made from, by path, and of the log ("log").
+    kernel, symbols, disk: as given. build_id: the kernel's; None: it has none. qemu: its version. end: instructions of
+    the whole boot. reason: how it ended. options: the launcher's words, without --rr. qemu_args: words after --.
+    sha256: of each file that the guest is made from, by path, and of the log ("log").
     """
 
     kernel: str
@@ -191,8 +191,8 @@ class Order:
     addresses: where the function may be entered that is to be gone to; True: a physical address, where it runs before
     paging, and a program may run later, which is not meant. Empty: the guest is there already. number: which entry from
     here on. place: what was asked for. end: instructions of the recording. again: the command that gets a person there
-    once more, but for the place. batch: GDB says what is there, carries `commands` out, and ends. breakpoints: a file of
-    GDB's commands, for the session after this one. goto: the file that takes where to go next.
+    once more, but for the place. batch: GDB says what is there, carries `commands` out, and ends. breakpoints: a file
+    of GDB's commands, for the session after this one. goto: the file that takes where to go next.
     """
 
     addresses: List[Tuple[int, bool]]

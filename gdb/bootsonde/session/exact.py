@@ -26,7 +26,10 @@ from bootsonde.session.callers import Callers  # noqa: E402
 from bootsonde.session.connection import Connection  # noqa: E402
 from bootsonde.session.recorder import say, set_output  # noqa: E402
 
-#: Registers that are shown, some a line.
+#: Why GDB does not write.
+READ_ONLY = "what GDB writes is not in the recording, which could not be followed any more"
+
+#: Registers that are shown, four a line.
 _REGISTERS = (("rax", "rbx", "rcx", "rdx"), ("rsi", "rdi", "rbp", "rsp"), ("r8", "r9", "r10", "r11"),
               ("r12", "r13", "r14", "r15"), ("rip", "eflags", "cs", "ss"), ("cr0", "cr2", "cr3", "cr4"),
               ("efer", "fs_base", "gs_base", "k_gs_base"))
@@ -172,7 +175,8 @@ def _batch(config: SessionConfig, order: Order) -> None:
                 if said:
                     say(said)
         except gdb.error as error:
-            verdict = Verdict(Outcome.USAGE, f"GDB: {error}")
+            reason = f"; {READ_ONLY}" if str(error).startswith("Writing to ") else ""
+            verdict = Verdict(Outcome.USAGE, f"GDB: {error}{reason}")
         place.close()
     _leave(config, verdict)
 
@@ -182,8 +186,7 @@ def _prompt(config: SessionConfig, order: Order) -> None:
     verdict = _arrive(order)
     if verdict.outcome is not Outcome.PASSED:
         _leave(config, verdict)
-        gdb.execute("kill", to_string=True)
-        gdb.execute("quit")
+        replays.leave()
     # Each defines what it is named for.
     from bootsonde.session import commands, orders, printers, questions  # noqa: F401
     replays.define(order, Place(config, order))

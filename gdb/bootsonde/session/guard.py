@@ -1,5 +1,5 @@
-"""May the guest be changed? Not while QEMU records or replays it: what GDB writes is in no log, and a replay may then wait
-for ever for what the recording has not."""
+"""May the guest be changed? Not while QEMU records or replays it: what GDB writes is in no log, and a replay may then
+wait for ever for what the recording has not."""
 
 from __future__ import annotations
 

@@ -31,14 +31,16 @@ class Where(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """bootsonde where"""
+        if not machine.connected():
+            raise gdb.GdbError("bootsonde: the guest has gone; `bootsonde goto N|FUNCTION|TEXT` starts it again")
         say(f"bootsonde: {self._place.headline()}")
 
 
 class Goto(gdb.Command):
     """To another place of the recorded boot: bootsonde goto N|FUNCTION[#NUMBER]|TEXT|DIVERGENCE
 
-    N is a count of instructions, as `bootsonde where` shows it. It is a new replay from the start, in a new GDB, forward
-    or backward alike; breakpoints are taken along."""
+    N is a count of instructions, as `bootsonde where` shows it. It is a new replay from the start, in a new GDB,
+    forward or backward alike; breakpoints are taken along."""
 
     def __init__(self, order: Order) -> None:
         super().__init__("bootsonde goto", gdb.COMMAND_RUNNING)
@@ -56,9 +58,7 @@ class Goto(gdb.Command):
             gdb.execute(f"save breakpoints {self._order.breakpoints}", to_string=True)
         with open(self._order.goto, "w", encoding="utf-8") as file:
             file.write(word)
-        with machine.settings(confirm="off"):
-            gdb.execute("kill", to_string=True)
-        gdb.execute("quit")
+        leave()
 
 
 class _Refused(gdb.Command):
@@ -71,8 +71,8 @@ class _Refused(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """Refuse."""
-        raise gdb.GdbError(f"bootsonde: {self._name}: QEMU hangs when it goes backwards; go forward again, to an earlier "
-                           f"count of instructions: {self._order.again} N")
+        raise gdb.GdbError(f"bootsonde: {self._name}: QEMU hangs when it goes backwards; go forward again, to an "
+                           f"earlier count of instructions: {self._order.again} N")
 
 
 class _End:
@@ -85,7 +85,7 @@ class _End:
 
     def _stopped(self, event: object) -> None:
         if instructions() == self._end:
-            say(f"bootsonde: the recording ends here, at instruction {self._end}: what goes on from here loses the guest")
+            say(f"bootsonde: the recording ends here, at instruction {self._end}; going on from here loses the guest")
 
 
 def instructions() -> int:
@@ -104,8 +104,15 @@ def define(order: Order, place: Shown) -> None:
     _End(order)
 
 
+def leave() -> None:
+    """End GDB; who has started it ends the guest."""
+    gdb.execute("set confirm off")
+    gdb.execute("quit")
+
+
 def welcome() -> None:
     """What a person needs first."""
     gdb.execute("bootsonde where")
-    say("bootsonde: look, and go on; nothing can be written. `bootsonde goto N|FUNCTION|TEXT` leads elsewhere, back as well")
+    say("bootsonde: a write would not be in the recording, and is refused; `bootsonde goto N|FUNCTION|TEXT` leads "
+        "elsewhere, back too")
     gdb.execute("frame")
