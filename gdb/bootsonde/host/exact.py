@@ -135,8 +135,14 @@ class _Visits:
 
     def _count_of(self, text: Text, near: int, deadline: float) -> int:
         whole = self._boot.console
-        return forward.first_count(self._start, (0, self._boot.recording.end), near,
-                                   lambda console: shown(text, console, whole), deadline)
+
+        def is_shown(guest: Guest, count: int) -> bool:
+            if not forward.go_to(guest, count, deadline):
+                return True
+            with open(guest.console, "rb") as console:
+                return shown(text, console.read(), whole)
+
+        return forward.first_count(self._start, (0, self._boot.recording.end), near, is_shown)
 
     def _passed(self, function: str, near: int, number: int, deadline: float) -> Tuple[int, int]:
         """A count of instructions shortly before a function's `number`th entry, which is about at `near`; and its

@@ -116,11 +116,11 @@ def _describe(request: ExactRecording, files: Files) -> bool:
     try:
         with Guest(again) as guest:
             assert guest.qmp is not None
-            end = forward.replay_through(guest, deadline)
+            end, is_certain = forward.replay_through(guest, deadline)
             version = guest.qmp.version
             shutil.copyfile(guest.console, files.console)
-        if end is None:
-            end = forward.last_count(lambda: Guest(again), deadline)
+        if not is_certain:
+            end = forward.last_count(lambda: Guest(again), end, deadline)
     except (forward.ReplayLost, forward.ReplayLate, LaunchError) as error:
         said = str(error) or "it did not end in time: --timeout S gives it longer"
         print(f"bootsonde: lost: the boot was recorded, but QEMU cannot replay it: {said}", file=sys.stderr)

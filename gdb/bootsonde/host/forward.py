@@ -13,14 +13,22 @@ from bootsonde.host.guest import Guest
 
 #: How often QEMU is asked whether it has arrived; seconds.
 _POLL_S = 0.002
+#: Where no instruction has run for so long, none will; seconds.
+_STANDS_S = 3.0
 #: Stops in one pass of a search: a pass costs a boot, a stop 5 ms.
 _STOPS = 64
+#: So many replays that come to an instruction say that each does.
+_TRIES = 4
 #: What is near, in a search that begins near: such a stop, by so many instructions.
 _NEAR = 32
 
 
 class ReplayLost(Exception):
     """QEMU has gone, or does not do what it is asked for."""
+
+
+class ReplayStands(ReplayLost):
+    """QEMU runs, and no instruction does."""
 
 
 class ReplayLate(Exception):
@@ -44,10 +52,11 @@ def instructions(guest: Guest) -> Optional[int]:
 def run_on(guest: Guest, deadline: float) -> str:
     """Let the guest run until QEMU stops it; QEMU's word for why: paused, shutdown, or ended where QEMU has ended.
 
-    deadline: time.monotonic()'s. Raises ReplayLate.
+    deadline: time.monotonic()'s. Raises ReplayStands, ReplayLate.
     """
     assert guest.qmp is not None
     guest.qmp.execute("cont")
+    last, moved_at = instructions(guest), time.monotonic()
     while True:
         status = guest.qmp.execute("query-status")
         if status is None:
@@ -55,8 +64,13 @@ def run_on(guest: Guest, deadline: float) -> str:
             return "ended"
         if not status["running"]:
             return str(status["status"])
+        now = instructions(guest)
+        if now != last:
+            last, moved_at = now, time.monotonic()
         if time.monotonic() > deadline:
             raise ReplayLate
+        if time.monotonic() > moved_at + _STANDS_S:
+            raise ReplayStands(f"QEMU stands still at instruction {now}")
         time.sleep(_POLL_S)
 
 
@@ -68,16 +82,23 @@ def go_to(guest: Guest, count: int, deadline: float) -> bool:
     now = instructions(guest)
     if now == count:
         return True
+    how = "ended"
     if now is not None:
         _monitor(guest, f"replay_break {count}")
         how = run_on(guest, deadline)
-        now = instructions(guest)
-        if now == count:
-            return True
-        if how == "shutdown":
-            return False
-    _check_end(guest)
+    # A guest that has asked to be ended is let run on for a while by QEMU 10; one that stands is ended before QEMU
+    # answers a second question.
+    if how == "paused" and instructions(guest) == count and _status(guest) == "paused":
+        return True
+    if how != "shutdown" and _status(guest) != "shutdown":
+        _check_end(guest)
     return False
+
+
+def _status(guest: Guest) -> Optional[str]:
+    assert guest.qmp is not None
+    status = guest.qmp.execute("query-status")
+    return str(status["status"]) if status else None
 
 
 def _check_end(guest: Guest) -> None:
@@ -87,13 +108,13 @@ def _check_end(guest: Guest) -> None:
         raise ReplayLost(said or ("QEMU stands still" if status is None else f"QEMU was ended by signal {-status}"))
 
 
-def first_count(start: Callable[[], Guest], bounds: Tuple[int, int], near: int, holds: Callable[[bytes], bool],
-                deadline: float) -> int:
-    """The least count of instructions at which the console is such that `holds`, or which is past the boot's end.
+def first_count(start: Callable[[], Guest], bounds: Tuple[int, int], near: int,
+                holds: Callable[[Guest, int], bool]) -> int:
+    """The least count of instructions for which `holds`, which goes there.
 
     bounds: it does not hold at the first, and does at the second and wherever it has before. near: the count is about
     this one; 0: nobody knows. start: makes a new replay. Each pass goes forward in steps, which are ever smaller, from
-    where it did not hold yet. Raises ReplayLost, ReplayLate.
+    where it did not hold yet.
     """
     low, high = bounds
     reach = _STOPS * _NEAR
@@ -104,8 +125,7 @@ def first_count(start: Callable[[], Guest], bounds: Tuple[int, int], near: int, 
             stops = range(low + step, high, step)
         with start() as guest:
             for count in stops:
-                arrived = go_to(guest, count, deadline)
-                if not arrived or holds(_console(guest)):
+                if holds(guest, count):
                     high = count
                     break
                 low = count
@@ -113,27 +133,51 @@ def first_count(start: Callable[[], Guest], bounds: Tuple[int, int], near: int, 
     return high
 
 
-def _console(guest: Guest) -> bytes:
-    with open(guest.console, "rb") as console:
-        return console.read()
+def last_count(start: Callable[[], Guest], supposed: int, deadline: float) -> int:
+    """How many instructions each replay has of a boot that ends by itself. Raises ReplayLost, ReplayLate.
 
+    supposed: where one has ended; 0: nobody knows. With QEMU 7.2 these are all, with the one that ends it. QEMU 10 is
+    asked by the guest to end, and has the end in the log besides: which comes first is not the same each time, and the
+    last some dozens may not be reached.
+    """
+    def is_past(guest: Guest, count: int) -> bool:
+        try:
+            return not go_to(guest, count, deadline)
+        except ReplayStands:
+            return True
 
-def last_count(start: Callable[[], Guest], deadline: float) -> int:
-    """How many instructions a boot has that ends QEMU by itself. Raises ReplayLost, ReplayLate."""
+    if supposed and _always_reached(start, supposed, is_past) and not _always_reached(start, supposed + 1, is_past):
+        return supposed
     low, high = 0, _STOPS
     with start() as guest:
-        while go_to(guest, high, deadline):
+        while not is_past(guest, high):
             low, high = high, 2 * high
-    return first_count(start, (low, high), 0, lambda console: False, deadline) - 1
+    count, step = first_count(start, (low, high), 0, is_past) - 1, 1
+    while not _always_reached(start, count, is_past):
+        count, step = max(0, count - step), 2 * step
+    return count
 
 
-def replay_through(guest: Guest, deadline: float) -> Optional[int]:
-    """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has.
+def _always_reached(start: Callable[[], Guest], count: int, is_past: Callable[[Guest, int], bool]) -> bool:
+    for _ in range(_TRIES):
+        with start() as guest:
+            if is_past(guest, count):
+                return False
+    return True
 
-    None: the guest ended QEMU by itself, as it did when it was recorded. Raises ReplayLost where QEMU says that the
-    replay went wrong, ReplayLate.
+
+def replay_through(guest: Guest, deadline: float) -> Tuple[int, bool]:
+    """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has, 0 if that is
+    not known, and whether it is certain: the guest was ended from outside.
+
+    Raises ReplayLost where QEMU says that the replay went wrong, ReplayLate.
     """
-    if run_on(guest, deadline) == "shutdown":
-        return instructions(guest)
-    _check_end(guest)
-    return None
+    assert guest.qmp is not None
+    try:
+        how = run_on(guest, deadline)
+    except ReplayStands:
+        return 0, False
+    if how != "shutdown":
+        _check_end(guest)
+        return 0, False
+    return instructions(guest) or 0, guest.qmp.shutdown == "host-qmp-quit"
