@@ -167,8 +167,8 @@ def _always_reached(start: Callable[[], Guest], count: int, is_past: Callable[[G
 
 
 def replay_through(guest: Guest, deadline: float) -> Tuple[int, bool]:
-    """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has, 0 if that is
-    not known, and whether it is certain: the guest was ended from outside.
+    """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has, 0 if that
+    is not known, and whether it is certain: the guest was ended from outside.
 
     Raises ReplayLost where QEMU says that the replay went wrong, ReplayLate.
     """
