@@ -9,7 +9,7 @@ from bootsonde.model.errors import UserError
 
 #: GDB's settings that keep it from writing by `set var`, `print x = 1`, `call`, `jump`, `return`.
 _NO_WRITES = ("set may-write-registers off", "set may-write-memory off")
-#: And from asking QEMU to go backwards, where it hangs.
+#: And from asking QEMU to go backwards: it does so from snapshots alone, and hangs.
 _NO_WAY_BACK = ("set remote reverse-continue-packet off", "set remote reverse-step-packet off")
 
 

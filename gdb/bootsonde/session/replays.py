@@ -62,7 +62,7 @@ class Goto(gdb.Command):
 
 
 class _Refused(gdb.Command):
-    """Refused in a replay: QEMU hangs when it is to go backwards. `bootsonde goto N` gets to an earlier place."""
+    """Refused in a replay: QEMU goes back from snapshots alone, and hangs. `bootsonde goto N` leads back."""
 
     def __init__(self, name: str, order: Order) -> None:
         super().__init__(name, gdb.COMMAND_RUNNING)
@@ -71,7 +71,7 @@ class _Refused(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """Refuse."""
-        raise gdb.GdbError(f"bootsonde: {self._name}: QEMU hangs when it goes backwards; go forward again, to an "
+        raise gdb.GdbError(f"bootsonde: {self._name}: QEMU cannot be relied upon to go back; go forward again, to an "
                            f"earlier count of instructions: {self._order.again} N")
 
 
