@@ -74,6 +74,27 @@ def plain(root: Path, build: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         yield Recorded(lab, record(lab, *BOOTS).expect(0).out)
 
 
+@contextlib.contextmanager
+def prompted(recorded: Recorded, place: str) -> Iterator[pexpect.spawn[str]]:
+    """`replay --exact` at a terminal."""
+    lab = recorded.lab
+    words = lab.words("replay", "--exact", "boot", "--at", place)
+    terminal = pexpect.spawn(words[0], words[1:], cwd=str(lab.cwd), timeout=20, encoding="utf-8", echo=False,
+                             dimensions=(60, 250),
+                             env={**lab.environment, "TERM": "dumb", "HOME": str(lab.cwd), "DEBUGINFOD_URLS": ""})
+    try:
+        yield terminal
+    finally:
+        terminal.close(force=True)
+
+
+def answer(terminal: pexpect.spawn[str], line: str) -> str:
+    """Type a line, and wait for the next prompt."""
+    terminal.sendline(line)
+    terminal.expect_exact(PROMPT)
+    return str(terminal.before)
+
+
 # The same state, every time.
 
 
@@ -152,6 +173,16 @@ def test_a_boot_that_ends_by_itself(boot: Recorded) -> None:
 # Nothing is written, nothing goes back.
 
 
+@pytest.fixture(scope="module")
+def there(plain: Recorded) -> Iterator[pexpect.spawn[str]]:
+    """GDB's prompt within a replay, with a run folder of its own."""
+    lab = plain.lab
+    with open_lab(lab.root, lab.build, lab.cwd) as other, \
+            prompted(Recorded(other, ""), "kvm_clock_identify") as terminal:
+        terminal.expect_exact(PROMPT)
+        yield terminal
+
+
 @pytest.mark.parametrize("command, said", [
     ("set var tsc_freq = 1", "Writing to memory is not allowed"),
     ("print tsc_freq = 1", "Writing to memory is not allowed"),
@@ -163,9 +194,16 @@ def test_a_boot_that_ends_by_itself(boot: Recorded) -> None:
     ("reverse-stepi", "QEMU cannot be relied upon to go back; go forward again"),
     ("rc", "QEMU cannot be relied upon to go back; go forward again"),
 ])
-def test_what_cannot_be_done_is_refused(plain: Recorded, command: str, said: str) -> None:
-    done = plain.at("kvm_clock_identify", "--command", command).expect(2)
-    assert said in done.err, done
+def test_what_cannot_be_done_is_refused(there: pexpect.spawn[str], command: str, said: str) -> None:
+    answer(there, "set confirm off")
+    where = answer(there, "bootsonde where")
+    assert said in answer(there, command)
+    assert answer(there, "bootsonde where") == where
+
+
+def test_a_write_by_a_command_is_refused_with_the_reason(plain: Recorded) -> None:
+    done = plain.at("tsc_init", "--command", "set var tsc_freq = 1").expect(2)
+    assert "Writing to memory is not allowed" in done.err and "what GDB writes is not in the recording" in done.err
     plain.lab.expect_nothing_left()
 
 
@@ -217,9 +255,12 @@ def test_what_cannot_be_recorded_is_refused(lab: Lab, words: tuple[str, ...], sa
 
 
 def test_an_older_recording_is_kept(plain: Recorded) -> None:
-    before = (plain.lab.cwd / "boot.rr").read_bytes()
-    assert "boot.rr is there already: --force writes over it" in record(plain.lab, *BOOTS).expect(2).err
-    assert (plain.lab.cwd / "boot.rr").read_bytes() == before
+    """Also where a new one was to take its place, and did not come about."""
+    lab = plain.lab
+    before = {part: part.read_bytes() for part in lab.cwd.glob("boot.rr*")}
+    assert "boot.rr is there already: --force writes over it" in record(lab, *BOOTS).expect(2).err
+    record(lab, lab.stock("pvclock"), "--force").expect(2)
+    assert {part: part.read_bytes() for part in lab.cwd.glob("boot.rr*")} == before
 
 
 # What is no longer as it was.
@@ -316,32 +357,17 @@ def test_a_place_that_is_not_there(plain: Recorded, place: str, said: str) -> No
     assert said in plain.at(place).expect(2).err
 
 
+def test_a_replay_that_takes_too_long_times_out(plain: Recorded) -> None:
+    done = plain.at("login:", "--timeout", "0.02").expect(4)
+    assert "timeout: the replay did not come to login: in 0.02 s" in done.err and "--timeout S gives it longer" in done.err
+    plain.lab.expect_nothing_left()
+
+
 def test_no_divergence_is_said(plain: Recorded) -> None:
     assert "boot.rr.trace goes the same way" in plain.at("DIVERGENCE", "--trace", "boot.rr.trace").expect(2).err
 
 
 # A person.
-
-
-@contextlib.contextmanager
-def prompted(recorded: Recorded, place: str) -> Iterator[pexpect.spawn[str]]:
-    """`replay --exact` at a terminal."""
-    lab = recorded.lab
-    words = lab.words("replay", "--exact", "boot", "--at", place)
-    terminal = pexpect.spawn(words[0], words[1:], cwd=str(lab.cwd), timeout=20, encoding="utf-8", echo=False,
-                             dimensions=(60, 250),
-                             env={**lab.environment, "TERM": "dumb", "HOME": str(lab.cwd), "DEBUGINFOD_URLS": ""})
-    try:
-        yield terminal
-    finally:
-        terminal.close(force=True)
-
-
-def answer(terminal: pexpect.spawn[str], line: str) -> str:
-    """Type a line, and wait for the next prompt."""
-    terminal.sendline(line)
-    terminal.expect_exact(PROMPT)
-    return str(terminal.before)
 
 
 def test_a_person_goes_back_and_forth(boot: Recorded) -> None:
@@ -384,7 +410,7 @@ def test_debian(root: Path, build: Path, tmp_path: Path) -> None:
     with open_lab(root, build, tmp_path) as lab:
         boot = Recorded(lab, record(lab, "--kernel", fetched("debian-kernel") / "vmlinux", "--append",
                                     "console=ttyS0 nokaslr tsc_early_khz=1000000", "--until",
-                                    "Unable to mount root").expect(0).out)
+                                    "Unable to mount root", "--functions", "strcmp,start_kernel").expect(0).out)
         assert function(boot.state("start_kernel")) == "start_kernel"
         far = boot.state("strcmp#100000")
         assert function(far) == "strcmp" and boot.state(count(far)) == far

@@ -106,7 +106,7 @@ class _Visits:
         try:
             verdict = self._visit(at, route, deadline)
         except forward.ReplayLate:
-            verdict = Verdict(Outcome.TIMEOUT, f"the replay did not come to {at} in {self._request.timeout_s:.0f} s",
+            verdict = Verdict(Outcome.TIMEOUT, f"the replay did not come to {at} in {self._request.timeout_s:g} s",
                               "--timeout S gives it longer")
         except forward.ReplayLost as error:
             verdict = Verdict(Outcome.LOST, f"the replay went wrong on the way to {at}: {error}",

@@ -6,13 +6,14 @@ QEMU's record/replay keeps what came from outside of the guest; under icount the
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 import shlex
 import shutil
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Optional
+from typing import Dict, Iterator, List, Optional
 
 from bootsonde import places
 from bootsonde.host import forward
@@ -78,25 +79,39 @@ def record_exact(request: ExactRecording) -> int:
     """
     _check_recording(request)
     files = Files(os.path.abspath(request.baseline))
-    for path in files.all:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    made = False
-    try:
+    with _in_place_of_older(files) as kept:
         code = _boot(request, files)
         if code not in (Outcome.PASSED.exit_code, Outcome.FAILED.exit_code, Outcome.TIMEOUT.exit_code):
             return code
-        made = _describe(request, files)
-        return code if made else Outcome.LOST.exit_code
+        if not _describe(request, files):
+            return Outcome.LOST.exit_code
+        kept.append(True)
+        return code
+
+
+@contextlib.contextmanager
+def _in_place_of_older(files: Files) -> Iterator[List[bool]]:
+    """The new recording's parts stay where True was put into the list; else those that were there before come back."""
+    for path in files.all:
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, f"{path}.old")
+    kept: List[bool] = []
+    try:
+        yield kept
     finally:
-        if not made:
-            for path in files.all:
-                with contextlib.suppress(FileNotFoundError):
+        for path in files.all:
+            with contextlib.suppress(FileNotFoundError):
+                if kept:
+                    os.unlink(f"{path}.old")
+                else:
                     os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}.old", path)
 
 
 def _boot(request: ExactRecording, files: Files) -> int:
-    boot = replace(request.boot, options=[*request.boot.options, "--rr", f"record:{files.log}"])
+    boot = replace(request.boot, options=[*request.boot.options, "--rr", f"record:{files.log}"],
+                   console=request.boot.console or files.console)
     if request.scenario is not None:
         return run(RunRequest(boot, request.scenario, trace=files.trace, until=request.until, settings=request.settings,
                               timeout_s=request.timeout_s, echo_console=request.echo_console))
@@ -118,12 +133,18 @@ def _describe(request: ExactRecording, files: Files) -> bool:
             assert guest.qmp is not None
             end, is_certain = forward.replay_through(guest, deadline)
             version = guest.qmp.version
-            shutil.copyfile(guest.console, files.console)
+            is_same = filecmp.cmp(guest.console, boot.console or files.console, shallow=False)
+            if boot.console:
+                shutil.copyfile(boot.console, files.console)
         if not is_certain:
             end = forward.last_count(lambda: Guest(again), end, deadline)
     except (forward.ReplayLost, forward.ReplayLate, LaunchError) as error:
         said = str(error) or "it did not end in time: --timeout S gives it longer"
         print(f"bootsonde: lost: the boot was recorded, but QEMU cannot replay it: {said}", file=sys.stderr)
+        return False
+    if not is_same:
+        print("bootsonde: lost: the boot was recorded, but a replay printed something else on its console: record it "
+              "again", file=sys.stderr)
         return False
     paths = [boot.kernel, boot.symbols, *([boot.disk] if boot.disk else []),
              *(value for name in FILES for value in [option(boot.options, name)] if value is not None)]
