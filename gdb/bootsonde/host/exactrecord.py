@@ -22,6 +22,7 @@ from bootsonde.host.identity import file_hash, kernel_identity, sha256
 from bootsonde.host.request import BootRequest, RunRequest, TraceRequest
 from bootsonde.host.run import run
 from bootsonde.host.trace import trace
+from bootsonde.model.ending import SHOWN
 from bootsonde.model.errors import UserError
 from bootsonde.model.exact import FILES, Files, Recording, near, option, with_paths
 from bootsonde.model.outcome import DEFAULT_END, Outcome
@@ -125,18 +126,18 @@ def _describe(request: ExactRecording, files: Files) -> bool:
     folder = os.path.dirname(files.baseline)
     if not os.path.isfile(files.log):  # The guest never started.
         return False
-    again = replace(boot, options=[*boot.options, "--rr", f"replay:{files.log}"],
-                    qemu_args=[*boot.qemu_args, "-no-shutdown"], console=None)
+    again = replace(boot, options=[*boot.options, "--rr", f"replay:{files.log}"], console=None)
     deadline = time.monotonic() + request.timeout_s
+    reason = _reason(files.trace)
     try:
-        with Guest(again) as guest:
+        with Guest(replace(again, qemu_args=[*boot.qemu_args, "-no-shutdown"])) as guest:
             assert guest.qmp is not None
-            end, is_certain = forward.replay_through(guest, deadline)
+            end = forward.replay_through(guest, deadline)
             version = guest.qmp.version
             is_same = filecmp.cmp(guest.console, boot.console or files.console, shallow=False)
             if boot.console:
                 shutil.copyfile(boot.console, files.console)
-        if not is_certain:
+        if not end or not reason.startswith(SHOWN):  # It may have ended by itself.
             end = forward.last_count(lambda: Guest(again), end, deadline)
     except (forward.ReplayLost, forward.ReplayLate, LaunchError) as error:
         said = str(error) or "it did not end in time: --timeout S gives it longer"
@@ -151,7 +152,7 @@ def _describe(request: ExactRecording, files: Files) -> bool:
     kernel = kernel_identity(places.cprobe(), boot.kernel, boot.symbols)
     Recording(
         kernel=near(boot.kernel, folder), symbols=near(boot.symbols, folder), build_id=kernel["build-id"], qemu=version,
-        end=end, reason=_reason(files.trace), log_size=os.path.getsize(files.log),
+        end=end, reason=reason, log_size=os.path.getsize(files.log),
         disk=near(boot.disk, folder) if boot.disk else None, qemu_args=boot.qemu_args,
         options=with_paths(boot.options, lambda path: near(path, folder)),
         sha256={"log": file_hash(files.log), **{near(path, folder): sha256(path) for path in paths}},

@@ -136,14 +136,14 @@ def first_count(start: Callable[[], Guest], bounds: Tuple[int, int], near: int,
 def last_count(start: Callable[[], Guest], supposed: int, deadline: float) -> int:
     """How many instructions each replay has of a boot that ends by itself. Raises ReplayLost, ReplayLate.
 
-    supposed: where one has ended; 0: nobody knows. With QEMU 7.2 these are all, with the one that ends it. QEMU 10 is
-    asked by the guest to end, and has the end in the log besides: which comes first is not the same each time, and the
-    last some dozens may not be reached.
+    supposed: where one has ended; 0: nobody knows. With QEMU 7.2 these are all up to the one that ends it. QEMU 10 ends
+    such a boot a little later, and notes the end in its log some dozens of instructions too early; what a replay does
+    between is not the same each time: it ends, stands still, or QEMU crashes.
     """
     def is_past(guest: Guest, count: int) -> bool:
         try:
             return not go_to(guest, count, deadline)
-        except ReplayStands:
+        except ReplayLost:
             return True
 
     if supposed and _always_reached(start, supposed, is_past) and not _always_reached(start, supposed + 1, is_past):
@@ -166,18 +166,19 @@ def _always_reached(start: Callable[[], Guest], count: int, is_past: Callable[[G
     return True
 
 
-def replay_through(guest: Guest, deadline: float) -> Tuple[int, bool]:
-    """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has, 0 if that
-    is not known, and whether it is certain: the guest was ended from outside.
+def replay_through(guest: Guest, deadline: float) -> int:
+    """To the end of the recording, in a QEMU that then pauses (-no-shutdown): how many instructions it has. 0: that
+    is not known; if the guest has ended by itself, neither is another number, see last_count.
 
     Raises ReplayLost where QEMU says that the replay went wrong, ReplayLate.
     """
-    assert guest.qmp is not None
     try:
         how = run_on(guest, deadline)
     except ReplayStands:
-        return 0, False
-    if how != "shutdown":
-        _check_end(guest)
-        return 0, False
-    return instructions(guest) or 0, guest.qmp.shutdown == "host-qmp-quit"
+        return 0
+    if how == "shutdown":
+        return instructions(guest) or 0
+    guest.wait()
+    if guest.log_text():
+        raise ReplayLost(guest.log_text())
+    return 0
