@@ -28,6 +28,8 @@ from bootsonde.model.exact import FILES, Files, Recording, near, option, with_pa
 from bootsonde.model.outcome import DEFAULT_END, Outcome
 from bootsonde.model.trace import TraceReader
 
+#: How long a QEMU may take to end that may well stand still; seconds.
+_END_S = 0.3
 #: Launcher's options that do not go with a recording, and why.
 _REFUSED = (
     ("rr", "record --exact names QEMU's log itself"),
@@ -138,7 +140,7 @@ def _describe(request: ExactRecording, files: Files) -> bool:
             if boot.console:
                 shutil.copyfile(boot.console, files.console)
         if not end or not reason.startswith(SHOWN):  # It may have ended by itself.
-            end = forward.last_count(lambda: Guest(again), end, deadline)
+            end = forward.last_count(lambda: Guest(again, end_s=_END_S), end, deadline)
     except (forward.ReplayLost, forward.ReplayLate, LaunchError) as error:
         said = str(error) or "it did not end in time: --timeout S gives it longer"
         print(f"bootsonde: lost: the boot was recorded, but QEMU cannot replay it: {said}", file=sys.stderr)

@@ -14,7 +14,7 @@ from bootsonde.host.guest import Guest
 #: How often QEMU is asked whether it has arrived; seconds.
 _POLL_S = 0.002
 #: Where no instruction has run for so long, none will; seconds.
-_STANDS_S = 3.0
+_STANDS_S = 2.0
 #: Stops in one pass of a search: a pass costs a boot, a stop 5 ms.
 _STOPS = 64
 #: So many replays that come to an instruction say that each does.
