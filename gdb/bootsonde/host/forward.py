@@ -13,8 +13,8 @@ from bootsonde.host.guest import Guest
 
 #: How often QEMU is asked whether it has arrived; seconds.
 _POLL_S = 0.002
-#: Where no instruction has run for so long, none will; seconds.
-_STANDS_S = 2.0
+#: Where no instruction has run for so long, none will; at a boot's end, where QEMU may well stand still, sooner; seconds.
+_STANDS_S, _ENDS_S = 10.0, 2.0
 #: Stops in one pass of a search: a pass costs a boot, a stop 5 ms.
 _STOPS = 64
 #: So many replays that come to an instruction say that each does.
@@ -49,10 +49,10 @@ def instructions(guest: Guest) -> Optional[int]:
     return int(found["icount"]) if found else None
 
 
-def run_on(guest: Guest, deadline: float) -> str:
+def run_on(guest: Guest, deadline: float, patience: float = _STANDS_S) -> str:
     """Let the guest run until QEMU stops it; QEMU's word for why: paused, shutdown, or ended where QEMU has ended.
 
-    deadline: time.monotonic()'s. Raises ReplayStands, ReplayLate.
+    deadline: time.monotonic()'s. patience: seconds without an instruction. Raises ReplayStands, ReplayLate.
     """
     assert guest.qmp is not None
     guest.qmp.execute("cont")
@@ -69,12 +69,12 @@ def run_on(guest: Guest, deadline: float) -> str:
             last, moved_at = now, time.monotonic()
         if time.monotonic() > deadline:
             raise ReplayLate
-        if time.monotonic() > moved_at + _STANDS_S:
+        if time.monotonic() > moved_at + patience:
             raise ReplayStands(f"QEMU stands still at instruction {now}")
         time.sleep(_POLL_S)
 
 
-def go_to(guest: Guest, count: int, deadline: float) -> bool:
+def go_to(guest: Guest, count: int, deadline: float, patience: float = _STANDS_S) -> bool:
     """Forward until `count` instructions have run; False if the recorded boot ends before that.
 
     Raises ReplayLost where the replay went wrong, ReplayLate.
@@ -85,7 +85,7 @@ def go_to(guest: Guest, count: int, deadline: float) -> bool:
     how = "ended"
     if now is not None:
         _monitor(guest, f"replay_break {count}")
-        how = run_on(guest, deadline)
+        how = run_on(guest, deadline, patience)
     # A guest that has asked to be ended is let run on for a while by QEMU 10; one that stands is ended before QEMU
     # answers a second question.
     if how == "paused" and instructions(guest) == count and _status(guest) == "paused":
@@ -142,7 +142,7 @@ def last_count(start: Callable[[], Guest], supposed: int, deadline: float) -> in
     """
     def is_past(guest: Guest, count: int) -> bool:
         try:
-            return not go_to(guest, count, deadline)
+            return not go_to(guest, count, deadline, _ENDS_S)
         except ReplayLost:
             return True
 
@@ -173,7 +173,7 @@ def replay_through(guest: Guest, deadline: float) -> int:
     Raises ReplayLost where QEMU says that the replay went wrong, ReplayLate.
     """
     try:
-        how = run_on(guest, deadline)
+        how = run_on(guest, deadline, _ENDS_S)
     except ReplayStands:
         return 0
     if how == "shutdown":
