@@ -13,7 +13,7 @@ from bootsonde.host.guest import Guest
 
 #: How often QEMU is asked whether it has arrived; seconds.
 _POLL_S = 0.002
-#: Where no instruction has run for so long, none will; at a boot's end, where QEMU may well stand still, sooner; seconds.
+#: Where no instruction has run for so long, none will; sooner at a boot's end, where QEMU may stand still; seconds.
 _STANDS_S, _ENDS_S = 10.0, 2.0
 #: Stops in one pass of a search: a pass costs a boot, a stop 5 ms.
 _STOPS = 64
