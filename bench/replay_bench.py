@@ -3,8 +3,8 @@
 
     bench/replay_bench.py [--rounds N] [--json FILE]
 
-bare      each baseline's boot, by the launcher, without plugin and GDB, to the text that ends it or to its own end; one
-          after the other. What a scenario injects is not there: such a boot reaches the end another way, by guest.i8254=1.
+bare      each baseline's boot, by the launcher, without plugin and GDB, to the text that ends it or to its own end, one
+          after the other. What a scenario injects is not there: such a boot reaches login another way, guest.i8254=1
 replay    `bootsonde replay` of the same baselines, from its start to its end
 alone     the same with -n 1: without it, as many run side by side as there are CPUs
 

@@ -5,6 +5,7 @@ The launcher is asked once for QEMU's command line, which the trace's header has
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -121,6 +122,13 @@ class Guest:
         if self.status is None and self._process is not None:
             self.status = self._process.poll()
         return self.status
+
+    def wait(self) -> Optional[int]:
+        """The exit status of a QEMU that is ending; None if it does not."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process is not None:
+                self._process.wait(self._end_s)
+        return self.poll()
 
     @property
     def shutdown(self) -> Optional[str]:

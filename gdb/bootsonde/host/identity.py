@@ -46,18 +46,19 @@ def _remembered(what: str, path: str, find: Callable[[str], Optional[str]]) -> O
     return found
 
 
-def _hash(path: str) -> str:
+def file_hash(path: str) -> str:
+    """A file's hash, for one that is not worth keeping the answer of."""
     import hashlib  # Not at the top: it takes longer to load than what is remembered to be read.
     digest = hashlib.sha256()
-    with open(path, "rb") as kernel:
-        for block in iter(lambda: kernel.read(1 << 20), b""):
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
 
 
 def sha256(path: str) -> str:
     """A file's hash. Raises OSError."""
-    return _remembered("sha256", path, _hash) or ""
+    return _remembered("sha256", path, file_hash) or ""
 
 
 def _shown_version(qemu: str) -> Optional[str]:

@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections import deque
-from typing import Callable, Deque, Dict, Iterator, List, Tuple
+from typing import Callable, Deque, Dict, Generator, List, Tuple
 
 from bootsonde.host.replaying import Replay, Result, State
 
@@ -66,10 +66,11 @@ class _Child:
         os.waitpid(self.pid, 0)
 
 
-def side_by_side(asked: List[Replay], jobs: int, carry_out: Callable[[Replay], Result]) -> Iterator[Tuple[Replay, Told]]:
+def side_by_side(asked: List[Replay], jobs: int, carry_out: Callable[[Replay], Result]
+                 ) -> Generator[Tuple[Replay, Told], None, None]:
     """The replays in their order, each as soon as it and those before it have ended, `jobs` at a time.
 
-    Closing the iterator, or an exception in it, ends those that run.
+    Closing the generator, or an exception in it, ends those that run.
     """
     waiting: Deque[int] = deque(range(len(asked)))
     running: Dict[int, Tuple[int, _Child]] = {}  # by the descriptor that it is read from

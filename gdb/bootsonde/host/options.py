@@ -100,6 +100,12 @@ def launcher_options(words: argparse.Namespace, conf: Mapping[str, str]) -> Dict
     return options
 
 
+def given_options(words: argparse.Namespace) -> List[str]:
+    """The launcher's options that the command line itself gives, as words."""
+    given = [(name, getattr(words, name)) for name in ("disk", *_LAUNCHER)]
+    return [word for name, value in given if value is not None for word in (f"--{name}", value)]
+
+
 def is_kvm(words: argparse.Namespace, conf: Mapping[str, str]) -> bool:
     """Whether KVM is asked for."""
     return bool((words.accel or conf.get("accel")) == "kvm")

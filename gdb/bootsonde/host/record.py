@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from bootsonde.host import exactwords
 from bootsonde.host.baselines import SUFFIX, cprobe, publish, text_of
 from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, path_of, temporary_folder
 from bootsonde.host.identity import sha256
@@ -73,6 +74,7 @@ def add_parser(verbs: Verbs) -> None:
     verb.add_argument("--until", metavar="TEXT", action="append", default=[],
                       help="the boot is over when the console shows TEXT (default: the scenario's end, or login:)")
     verb.add_argument("--timeout", metavar="S", type=float, help=f"seconds for each boot (default: {TIMEOUT_S:.0f})")
+    exactwords.add_record_options(verb)
     add_boot_options(verb, console=False)
 
 
@@ -130,6 +132,9 @@ def _boot_of(words: argparse.Namespace, qemu_args: List[str], conf: Dict[str, st
 
 def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     """The verb; the exit code."""
+    if words.exact:
+        return exactwords.record(words, qemu_args)
+    exactwords.check_not_exact(words)
     _check(words)
     if not words.output.endswith(SUFFIX) or os.path.basename(words.output) == SUFFIX:
         raise UserError(f"-o {words.output}: a baseline's name ends with {SUFFIX}, by which pytest finds it")

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from bootsonde.host.baselines import SUFFIX
+from bootsonde.host import exactwords
 from bootsonde.host.jobs import side_by_side
 from bootsonde.host.options import add_boot_options, check_timeout, launcher_options
 from bootsonde.host.record import RUNS
@@ -62,6 +63,7 @@ def add_parser(verbs: Verbs) -> None:
     verb.add_argument("-n", dest="jobs", metavar="JOBS", help="so many at a time (default: as many as there are CPUs)")
     verb.add_argument("-k", dest="only", metavar="EXPR", help="only those whose names match, as pytest has it")
     verb.add_argument("-x", dest="exit_first", action="store_true", help="end after the first that is not equal")
+    exactwords.add_replay_options(verb)
     add_boot_options(verb, console=False)
 
 
@@ -89,6 +91,9 @@ class Report:
 
 
 def _replay(words: argparse.Namespace, qemu_args: List[str]) -> int:
+    if words.exact:
+        return exactwords.replay(words, qemu_args)
+    exactwords.check_not_exact(words)
     if not words.bisect:
         return _checked(words, qemu_args)
     try:

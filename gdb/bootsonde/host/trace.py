@@ -29,7 +29,7 @@ from bootsonde.probe import Probe
 #: How often console, plugin and QEMU are looked at; seconds.
 _POLL_S = 0.01
 #: How long QEMU may take to end: the plugin writes down what it still has; seconds.
-_END_S = 30.0
+END_S = 30.0
 #: How long the plugin may take to see what the host has seen; seconds.
 _PLUGIN_LOOKS_S = 1.0
 #: So many events tell how many bytes each takes; of fewer, the header is most.
@@ -60,8 +60,8 @@ class Status:
             return cls()
 
 
-def _value(text: str) -> str:
-    """In an option of QEMU's a comma ends a value, and two are one."""
+def plugin_value(text: str) -> str:
+    """A value for the plugin: in an option of QEMU's a comma ends one, and two are one."""
     return text.replace(",", ",,")
 
 
@@ -102,22 +102,22 @@ class _Recording:
     def options(self, guest: Guest) -> List[str]:
         """The launcher's words for it."""
         request = self._request
-        words = [f"out={_value(request.output)}", f"status={_value(os.path.join(guest.folder, 'status'))}",
-                 f"header={_value(os.path.join(guest.folder, 'header'))}",
-                 f"kernel={_value(request.boot.symbols)}"]
-        words += [f"in-file={_value(glob)}" for glob in request.files]
-        words += [f"func={_value(glob)}" for glob in request.functions]
+        words = [f"out={plugin_value(request.output)}", f"status={plugin_value(os.path.join(guest.folder, 'status'))}",
+                 f"header={plugin_value(os.path.join(guest.folder, 'header'))}",
+                 f"kernel={plugin_value(request.boot.symbols)}"]
+        words += [f"in-file={plugin_value(glob)}" for glob in request.files]
+        words += [f"func={plugin_value(glob)}" for glob in request.functions]
         words += ["inlined=exclude"] if not request.files and not request.functions else []
         if not request.coverage:
-            words.append(f"console={_value(guest.console)}")
+            words.append(f"console={plugin_value(guest.console)}")
         if not request.coverage and request.scenario is None:
-            words += [f"until={_value(text)}" for text in request.until]
+            words += [f"until={plugin_value(text)}" for text in request.until]
         words += ["mode=counts"] if request.coverage else []
         words += ["args=yes"] if request.arguments else []
-        words += [f"mem={_value(place)}" for place in request.memory]
+        words += [f"mem={plugin_value(place)}" for place in request.memory]
         words += [f"limit={request.limit}"] if request.limit is not None else []
         words += [f"stop-at={self._stop_at:#x}"] if self._stop_at is not None else []
-        return ["--plugin", ",".join([_value(self._plugin), *words])]
+        return ["--plugin", ",".join([plugin_value(self._plugin), *words])]
 
     def write_header(self, guest: Guest) -> None:
         """What the trace's header says of kernel and QEMU. Names of one run only are left out: boots alike have one
@@ -309,7 +309,7 @@ def recorded(request: TraceRequest) -> Ended:
     assert request.scenario is None
     probe, recording = _prepared(request)
     try:
-        with Guest(request.boot, recording.options, recording.write_header, _END_S) as guest, io.StringIO() as unsaid:
+        with Guest(request.boot, recording.options, recording.write_header, END_S) as guest, io.StringIO() as unsaid:
             verdict, _ = _record(request, guest, recording, probe, unsaid)
             return Ended(verdict, guest.console, {"qemu": guest.log_text()})
     except LaunchError as error:
@@ -322,7 +322,7 @@ def trace(request: TraceRequest) -> int:
         raise UserError(f"{request.scenario}: no such scenario")
     probe, recording = _prepared(request)
     try:
-        with Guest(request.boot, recording.options, recording.write_header, _END_S) as guest:
+        with Guest(request.boot, recording.options, recording.write_header, END_S) as guest:
             if request.scenario is not None:
                 return _record_scenario(request, guest, recording).outcome.exit_code
             verdict, status = _record(request, guest, recording, probe, sys.stderr)

@@ -318,6 +318,12 @@ class BlockReader:
             event.pop("seq", None)
             yield {"seq": seq, **event}
 
+    def console(self) -> Iterator[Dict[str, Any]]:
+        """The console's lines alone, in order."""
+        for number, block in enumerate(self.blocks):
+            if block.kind == CONSOLE:
+                yield from self._lines(number)
+
     def counts(self) -> Iterator[Dict[str, Any]]:
         """What blocks of counts say: function, address, count, first (ns), vcpu of the first entry."""
         for number, block in enumerate(self.blocks):

@@ -11,6 +11,8 @@ from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice
 PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
 #: Characters of a panic's line that a verdict repeats.
 REASON_LIMIT = 200
+#: What the reason of a run begins with that its end condition has ended; the plugin's as well.
+SHOWN = "the console shows "
 #: Lines of the console that are kept for the end.
 _TAIL = 20
 
@@ -64,7 +66,7 @@ class Ending:
                 break
             text = first_with(self._until, line)
             if text is not None:
-                self.verdict = Verdict(Outcome.PASSED, f'the console shows "{text}"')
+                self.verdict = Verdict(Outcome.PASSED, f'{SHOWN}"{text}"')
             elif PANIC.search(line):
                 self._panic_line = self._panic_line or line
                 self.panicked(f"the guest panicked: {line.strip()[:REASON_LIMIT]}", line, now)

@@ -22,7 +22,7 @@ from bootsonde.model.errors import UserError
 from bootsonde.model.kvmclock import FAULTS, FEATURES, RATES, VIRTUAL_EPOCH_NS, Clockwork, KvmClock, Write
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
-from bootsonde.model.place import Insn, Site
+from bootsonde.model.place import Insn, Site, load_address
 from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.scenario import Rule
 from bootsonde.session import ask, frequency, machine, ondemand
@@ -32,8 +32,6 @@ from bootsonde.session.recorder import Recorder, say
 _MASK32 = 0xffffffff
 #: What became of a write.
 _TAKEN = "taken by the KVM clock"
-#: A segment of an ELF file that is loaded.
-PT_LOAD = 1
 #: Leaf 1 ECX: a hypervisor is there.
 _HYPERVISOR = 1 << 31
 
@@ -156,16 +154,9 @@ class Overlay:
 
         info: `cprobe info`.
         """
-        found = []
-        for each in armed:
-            for segment in info.get("segments", ()):
-                virtual, physical = int(segment["vaddr"], 0), int(segment["paddr"], 0)
-                if segment["type"] == PT_LOAD and virtual != physical and (
-                        virtual <= each.site.address < virtual + segment["filesz"]):
-                    site = replace(each.site, address=each.site.address - virtual + physical)
-                    found.append(Armed(each.rule, site))
-                    break
-        return found
+        loaded = [(each, load_address(info, each.site.address)) for each in armed]
+        return [Armed(each.rule, replace(each.site, address=address))
+                for each, address in loaded if address is not None]
 
     def prepare(self, tsc_is_virtual: bool) -> List[str]:
         """Before the guest moves and sites are looked for: the clock's frequency, the processor's limits; notes for the
