@@ -29,8 +29,8 @@ def add_record_options(verb: argparse.ArgumentParser) -> None:
 def add_replay_options(verb: argparse.ArgumentParser) -> None:
     """replay's."""
     exact = verb.add_argument_group("one boot, exactly")
-    exact.add_argument("--exact", action="store_true", help="go into what record --exact kept, as often as you like, and "
-                                                            "open GDB there")
+    exact.add_argument("--exact", action="store_true", help="go into what record --exact kept, as often as you like, "
+                                                            "and open GDB there")
     exact.add_argument("--at", metavar="PLACE", help="with --exact: an instruction count; FUNCTION or FUNCTION#NUMBER, "
                                                      "its entry; a text of the console; or DIVERGENCE")
     exact.add_argument("--trace", metavar="T", help="the trace that DIVERGENCE compares the recording with")
@@ -80,7 +80,8 @@ def replay(words: argparse.Namespace, qemu_args: List[str]) -> int:
     from bootsonde.host.exact import ExactReplay, replay_exact
     _refuse(words, _NOT_REPLAYED)
     if words.at is None:
-        raise UserError("--exact wants --at PLACE: an instruction count, a function, a text of the console or DIVERGENCE")
+        raise UserError("--exact wants --at PLACE: an instruction count, a function, a text of the console or "
+                        "DIVERGENCE")
     if len(words.baselines) != 1:
         raise UserError("--exact goes into one boot: give one BASELINE")
     timeout_s = _TIMEOUT_S if words.timeout is None else words.timeout
