@@ -68,6 +68,11 @@ MOVED = Mutation("moved", "machdep.c", "struct pcpu __pcpu[MAXCPU];",
 PROJECT = "project('mutant', 'c', default_options: ['c_std=gnu11', 'optimization=2', 'debug=true'])\nsubdir('guest')\n"
 
 
+def sources(folder: Path) -> list[Path]:
+    """The guest's."""
+    return [path for path in folder.iterdir() if path.is_file()]
+
+
 class Workshop:
     """A copy of the guest's sources with a build folder; it builds one mutant after the other."""
 
@@ -88,13 +93,12 @@ class Workshop:
 
     def build(self, *mutations: Mutation) -> Path:
         """The guest's stripped file; its debug file lies beside it. The next call replaces both."""
-        for source in self._sources.iterdir():
-            if source.is_file():
-                text = source.read_text()
-                for mutation in mutations:
-                    text = mutation.apply(text) if mutation.file == source.name else text
-                target = self._tree / "guest" / source.name
-                if target.read_text() != text:
-                    target.write_text(text)
+        for source in sources(self._sources):
+            text = source.read_text()
+            for mutation in mutations:
+                text = mutation.apply(text) if mutation.file == source.name else text
+            target = self._tree / "guest" / source.name
+            if target.read_text() != text:
+                target.write_text(text)
         self._command("ninja", "-C", str(self._build))
         return self._build / "guest" / "clockguest"

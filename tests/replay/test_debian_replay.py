@@ -27,8 +27,8 @@ def recorded(request: pytest.FixtureRequest, root: Path, build: Path, tmp_path_f
     kernel = fetched("debian-kernel") / "vmlinux"
     with open_lab(root, build, tmp_path_factory.mktemp("debian")) as lab:
         what = [str(lab.stock(word)) if word == "pvclock" else word for word in WHAT[request.param]]
-        lab.command(lab.words("record", *what, "--kernel", kernel, "--append", BOOT, "--until", END, "--console", "text",
-                              "-o", "linux.baseline"), deadline=LIMIT_S).expect(0)
+        lab.command(lab.words("record", *what, "--kernel", kernel, "--append", BOOT, "--until", END, "--console",
+                              "text", "-o", "linux.baseline"), deadline=LIMIT_S).expect(0)
         yield lab, kernel
 
 

@@ -156,10 +156,10 @@ def test_empty_list_is_refused(plugin: Plugin) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 KB, a third of what such a boot writes; needs root."""
+    """A file system of 64 KB, less than half of what such a boot writes; needs root."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], capture_output=True, text=True,
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, text=True,
                           timeout=10, check=False) if os.geteuid() == 0 else None
     if done is None or done.returncode != 0:
         pytest.skip("cannot mount a small tmpfs" + (f": {done.stderr.strip()}" if done else ": not root"))
@@ -181,12 +181,12 @@ def test_a_file_that_may_not_grow_is_like_a_full_disk(plugin: Plugin) -> None:
     """QEMU would die of SIGXFSZ, which the system sends with the refusal."""
     plugin.lab.environment["BOOTSONDE_LIMITED"] = plugin.lab.environment.get("QEMU", "qemu-system-x86_64")
     limited = plugin.lab.cwd / "limited"
-    limited.write_text('#!/bin/sh\nulimit -f 32\nexec "$BOOTSONDE_LIMITED" "$@"\n')
+    limited.write_text('#!/bin/sh\nulimit -f 128\nexec "$BOOTSONDE_LIMITED" "$@"\n')
     limited.chmod(0o755)
     done = plugin.boot(plugin.all(), *MANY_EVENTS, QEMU=str(limited)).expect(PASSED)
     assert done.err.count("the trace cannot be written further: File too large") == 1
     trace = plugin.trace()
-    assert trace.cut and len(trace.events) > 50 and plugin.out.stat().st_size <= 16 * 1024
+    assert trace.cut and len(trace.events) > 50 and plugin.out.stat().st_size <= 64 * 1024
 
 
 def test_killed_qemu_leaves_a_readable_trace(plugin: Plugin) -> None:

@@ -186,7 +186,11 @@ def recorded_text(recording: Recording, boot_lines: Sequence[str]) -> Tuple[Outc
                 print("bootsonde: nothing was recorded", file=sys.stderr)
                 return came.verdict.outcome, None
             traces.append(came.trace)
-        status, text, said = cprobe("baseline", *recording.words, *traces)
+        words = ["baseline", *recording.words, *traces]
+        try:  # With the kernel's lines of source, where traces have none.
+            status, text, said = cprobe(*words, "--kernel", recording.kernel.symbols)
+        except UserError:
+            status, text, said = cprobe(*words)
     if said:
         print(said, file=sys.stderr)
     if status:  # They do not end alike.
