@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 BOOT = "console=ttyS0 nokaslr tsc_early_khz=1000000"
 END = "Unable to mount root"
 #: The clocks' functions by the plugin, which knows no scenario; and what GDB sees by one.
-WHAT = {"plugin": ["--file", "tsc.c", "--file", "apic.c", "--file", "hpet.c", "--file", "timekeeping.c"],
+WHAT = {"plugin": ["--file", "tsc.c", "--file", "apic.c", "--file", "hpet.c"],
         "gdb": ["pvclock"]}
 REPLAYS = 10
 LIMIT_S = 600.0
