@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: run.sh [--seconds N] [--build FOLDER] [TARGET...]
 #
-# Runs the fuzz targets, all of them or those named, N seconds each (4), two at a time, on their seeds in corpus/. What
+# Runs the fuzz targets, all of them or those named, N seconds each (2), two at a time, on their seeds in corpus/. What
 # they find beyond these is kept in FOLDER/cprobe/fuzz/found/TARGET and read again by the next run; an input that breaks
 # one is FOLDER/cprobe/fuzz/broken/TARGET-..., and FOLDER/cprobe/fuzz/fuzz_TARGET FILE repeats it.
 #
@@ -12,7 +12,7 @@
 set -u
 unset CDPATH
 here=$(cd "$(dirname "$0")" && pwd) || exit 3
-build=$here/../../build-clang seconds=4 names=''
+build=$here/../../build-clang seconds=2 names=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help)

@@ -180,7 +180,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "many"
 
 
-@pytest.mark.parametrize("variant", ["once", "from then on"])
+@pytest.mark.parametrize("variant", ["once", pytest.param("from then on", marks=pytest.mark.long)])
 @pytest.mark.parametrize("form", ["text", "json", "gdb"])
 def test_long_lists_are_whole_or_said_not_to_be(rationed: Rationed, many: Path, form: str, variant: str) -> None:
     """They are written by several threads, each with memory of its own; nothing comes behind what one could not."""

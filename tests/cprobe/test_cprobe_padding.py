@@ -126,6 +126,7 @@ def test_options(probe: Cprobe, build_elf: Build) -> None:
         assert probe.run(*words, "--padding").stdout == probe.run(*words).stdout != ""
 
 
+@pytest.mark.long
 def test_a_real_kernels(probe: Cprobe, debian_vmlinux: Path) -> None:
     """By objdump: int3 and nops, no symbol, and nothing that is a target of any jump."""
     every = probe.records("find", debian_vmlinux, "--insn", "cpuid,rdtsc", "--padding")

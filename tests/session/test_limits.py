@@ -6,7 +6,7 @@ import pytest
 from labkit import Lab
 
 
-@pytest.mark.parametrize("smp", ["1", "2"])
+@pytest.mark.parametrize("smp", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_many_limits_end_no_run(lab: Lab, smp: str) -> None:
     """Each is hit again within microseconds of the hit that disables it. A race, so it is tried some times."""
     scenario = lab.scenario("limits", 'names = ("strcmp", "ns8250_putc", "format_to*", "mem*", "strlen", "emit*")',

@@ -18,7 +18,8 @@ from .conftest import FILES, LOGIN, PASSED, STEADY, Plugin
 MANY_EVENTS = ("--icount", "shift=3,sleep=off")
 
 
-@pytest.mark.parametrize("smp", ["1", pytest.param("2", marks=pytest.mark.long), "4"])
+@pytest.mark.parametrize("smp", [pytest.param("1", marks=pytest.mark.long), "2",
+                                 pytest.param("4", marks=pytest.mark.long)])
 def test_hits_are_gdbs(either: Plugin, smp: str) -> None:
     """In one boot with both, since GDB's stops change how often a timer fires."""
     plugin = either

@@ -56,7 +56,8 @@ def test_hits_have_callers_and_arguments(lab: Lab, column: Column) -> None:
 
 
 @pytest.mark.parametrize("column", ["own", pytest.param("qemu10", marks=pytest.mark.long),
-                                    pytest.param("gdb16", marks=pytest.mark.long), "qemu10-gdb16"], indirect=True)
+                                    pytest.param("gdb16", marks=pytest.mark.long),
+                                    pytest.param("qemu10-gdb16", marks=pytest.mark.long)], indirect=True)
 def test_detour(lab: Lab, column: Column) -> None:
     """Two vCPUs: each registers its clock, and asks by the same instruction."""
     append = "console=ttyS0 nokaslr tsc_early_khz=2000000"
