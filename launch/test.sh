@@ -74,7 +74,7 @@ fuzz() {
     if [ -n "$long" ]; then
         cprobe/fuzz/run.sh --build build-clang --seconds 20
     else
-        cprobe/fuzz/run.sh --build build-clang --seconds 3
+        cprobe/fuzz/run.sh --build build-clang --seconds 2
     fi
 }
 

@@ -17,6 +17,11 @@ SHOWN = "the console shows "
 _TAIL = 20
 
 
+def _told(line: str) -> str:
+    """What a verdict says of a panic's line."""
+    return f"the guest panicked: {line.strip()[:REASON_LIMIT]}"
+
+
 class Ending:
     """`verdict` stays None until something ends the run, and is never another then. Times are time.monotonic()'s."""
 
@@ -68,9 +73,17 @@ class Ending:
             if text is not None:
                 self.verdict = Verdict(Outcome.PASSED, f'{SHOWN}"{text}"')
             elif PANIC.search(line):
-                self._panic_line = self._panic_line or line
-                self.panicked(f"the guest panicked: {line.strip()[:REASON_LIMIT]}", line, now)
+                self._panicked_by(line, now)
         return lines
+
+    def _panicked_by(self, line: str, now: float) -> None:
+        """A line says so. One that was read when it was not whole yet says more now."""
+        is_told = self._panic is not None and self._panic.reason == _told(self._panic_line)
+        if is_told and line.startswith(self._panic_line):
+            self._panic = None
+            self._panic_line = ""
+        self._panic_line = self._panic_line or line
+        self.panicked(_told(line), line, now)
 
     @property
     def began_late(self) -> bool:
