@@ -16,7 +16,10 @@ static int file = -1;
 static off_t seen;		/* bytes of the file */
 static char line[CONSOLE_LINE_MAX];
 static size_t length;		/* of the line, as far as it has come */
-static off_t mark, marked_line;	/* bytes of the file; of those, where the line begins that was not whole then */
+/* Ends of parts: bytes of the file; of those, where the line begins that was not whole then. */
+static struct {
+	off_t at, line;
+} marks[CONSOLE_ALL];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const *until;
@@ -113,31 +116,32 @@ console_look(unsigned int vcpu, void *userdata)
 }
 
 void
-console_mark(void)
+console_mark(enum console_part part)
 {
 	pthread_mutex_lock(&lock);
-	mark = seen;
-	marked_line = seen - (off_t)length;
+	marks[part].at = seen;
+	marks[part].line = seen - (off_t)length;
 	pthread_mutex_unlock(&lock);
 }
 
 /* The line that was not whole at the mark, as it was then. */
 static void
-go_back(void)
+go_back(enum console_part part)
 {
-	ssize_t got = mark > marked_line ? pread(file, line, (size_t)(mark - marked_line), marked_line) : 0;
+	size_t size = (size_t)(marks[part].at - marks[part].line);
+	ssize_t got = size > 0 ? pread(file, line, size, marks[part].line) : 0;
 
 	length = got > 0 ? (size_t)got : 0;
 }
 
 void
-console_finish(bool marked, struct encoder *encoder, unsigned int vcpu, uint64_t t)
+console_finish(enum console_part part, struct encoder *encoder, unsigned int vcpu, uint64_t t)
 {
 	if (path == NULL)
 		return;
 	pthread_mutex_lock(&lock);
-	if (marked)
-		go_back();
+	if (part != CONSOLE_ALL)
+		go_back(part);
 	else if (has_grown())
 		read_on(encoder, vcpu, t);
 	if (length > 0)

@@ -6,7 +6,6 @@
 #ifndef BOOTSONDE_CONSOLE_H
 #define BOOTSONDE_CONSOLE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,12 +17,12 @@ struct encoder;
 void console_init(const char *path, const char *const *until, size_t until_count);
 /* Before an instruction that may follow output. */
 void console_look(unsigned int vcpu, void *userdata);
-/* Behind console_look(), in the same thread: what comes later may come too late for the trace. */
-void console_mark(void);
-/*
- * At the end, from the writer's thread: what is left, the last line without its end too. marked: of what there was when
- * console_mark() was called last; nothing that came later.
- */
-void console_finish(bool marked, struct encoder *encoder, unsigned int vcpu, uint64_t t);
+/* How much of it belongs to the trace. */
+enum console_part { CONSOLE_TO_WAY_OUT, CONSOLE_TO_LAST_OUT, CONSOLE_ALL };
+
+/* Behind console_look(), in the same thread: that part ends here; not for CONSOLE_ALL. */
+void console_mark(enum console_part part);
+/* At the end, from the writer's thread: what is left of that part, the last line without its end too. */
+void console_finish(enum console_part part, struct encoder *encoder, unsigned int vcpu, uint64_t t);
 
 #endif

@@ -34,7 +34,7 @@ static atomic_bool stopped;
 /* Virtual clock: somebody has seen that the guest has ended itself, and says up to where the trace goes; that is said. */
 static atomic_bool is_ending, has_ended;
 static atomic_size_t end;
-static bool by_output;		/* it ends with an instruction that wrote to a port */
+static enum console_part console_end = CONSOLE_ALL;	/* what of the console belongs to it */
 
 /*
  * Instructions that write to ports. The main thread takes a request away before it tells that it saw to it, and a guest that
@@ -47,6 +47,7 @@ static uint64_t outs[OUTS];	/* addresses, by their low bits; 0 free */
 static size_t out_count;	/* of outs */
 static uint64_t writes;
 static atomic_size_t way_out;	/* the place in the ring behind which the guest may have ended itself */
+static size_t last_out;		/* that of the last one; exact where its own vCPU sees the request, which it looks for next */
 static uint64_t way_out_at;	/* of writes; 0: none */
 
 struct cp_error *
@@ -143,12 +144,12 @@ on_called_entry(unsigned int vcpu, void *userdata)
 
 /* Once, by whoever sees it first: what is recorded from there on comes too late. */
 static void
-end_by(int cause, size_t head)
+end_at(size_t head, enum console_part console)
 {
 	if (atomic_exchange(&is_ending, true))
 		return;
-	by_output = cause != SHUTDOWN_CAUSE_GUEST_RESET;
-	atomic_store(&end, by_output ? atomic_load(&way_out) : head);
+	console_end = console;
+	atomic_store(&end, head);
 	atomic_store(&has_ended, true);
 }
 
@@ -173,15 +174,19 @@ look_for_end(void)
 {
 	int cause = host_clock.is_virtual && qemu_shutdown_requested_get != NULL ? qemu_shutdown_requested_get() : 0;
 
-	if (cause >= SHUTDOWN_CAUSE_GUEST)
-		end_by(cause, producers[0].ring.head);
+	if (cause == SHUTDOWN_CAUSE_GUEST_RESET)
+		end_at(producers[0].ring.head, CONSOLE_ALL);
+	else if (cause >= SHUTDOWN_CAUSE_GUEST)
+		end_at(last_out, CONSOLE_TO_LAST_OUT);
 }
 
 void
 record_guest_ends(int cause)
 {
-	if (host_clock.is_virtual)
-		end_by(cause, atomic_load(&producers[0].ring.published));
+	if (host_clock.is_virtual && cause == SHUTDOWN_CAUSE_GUEST_RESET)
+		end_at(atomic_load(&producers[0].ring.published), CONSOLE_ALL);
+	else if (host_clock.is_virtual)
+		end_at(atomic_load(&way_out), CONSOLE_TO_WAY_OUT);
 }
 
 void
@@ -194,16 +199,18 @@ record_out(unsigned int vcpu, void *address)
 	writes++;
 	if (is_new((uint64_t)(uintptr_t)address))
 		way_out_at = writes;
+	last_out = producers[0].ring.head;
+	console_mark(CONSOLE_TO_LAST_OUT);
 	if (way_out_at != writes && way_out_at != 0 && writes - way_out_at <= NOT_LONG_AGO)
 		return;
-	atomic_store(&way_out, producers[0].ring.head);
-	console_mark();
+	atomic_store(&way_out, last_out);
+	console_mark(CONSOLE_TO_WAY_OUT);
 }
 
-bool
-record_ended_by_output(void)
+enum console_part
+record_console_end(void)
 {
-	return atomic_load(&has_ended) && by_output;
+	return atomic_load(&has_ended) ? console_end : CONSOLE_ALL;
 }
 
 size_t

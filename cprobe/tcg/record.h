@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "console.h"
 #include "cprobe.h"
 #include "entries.h"
 #include "ring.h"
@@ -49,8 +50,8 @@ void record_guest_ends(int cause);
 /* The place in the ring before which everything belongs to the trace; *ended: nothing behind it does. */
 size_t record_safe(bool *ended);
 
-/* At the end: the guest ended itself by writing to a port; what the console said later comes too late as well. */
-bool record_ended_by_output(void);
+/* At the end: where the guest ended itself by writing to a port, what the console said later comes too late as well. */
+enum console_part record_console_end(void);
 
 /* A line of the console, in the thread of that vCPU. */
 void record_console(unsigned int vcpu, const char *text, size_t length);

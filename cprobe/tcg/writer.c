@@ -233,7 +233,7 @@ static void
 end(bool stopped)
 {
 	if (!stopped)
-		console_finish(record_ended_by_output(), encoder, current_vcpu, host_clock.is_virtual ? last_t : window.next_ns);
+		console_finish(record_console_end(), encoder, current_vcpu, host_clock.is_virtual ? last_t : window.next_ns);
 	if (options.is_counting) {
 		counts_write(encoder, &last_function);
 		events = counts_sum(&last_t);
