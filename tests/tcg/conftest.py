@@ -20,7 +20,7 @@ from bootsonde.model.trace import Trace, TraceReader, read_trace
 LOGIN = "guest.i8254=1 guest.exit=1"
 #: QEMU's status after the guest has left through debug-exit with all checks passed.
 PASSED = 33
-#: Files whose functions are called equally often in boots alike, whatever the host's speed.
+#: Files whose functions are called equally often in boots alike, but for a host so busy that a calibration fails.
 STEADY = ("tsc.c", "local_apic.c", "kvm_clock.c", "pvclock.c", "subr_bus.c", "mp_machdep.c", "mptable.c", "identcpu.c")
 FILES = [word for file in STEADY for word in ("--file", file)]
 
@@ -53,6 +53,12 @@ class Plugin:
                                  "--append", LOGIN, "--plugin", f"{self.file}{arguments}", *words,
                                  str(self.lab.kernel), "--", *qemu], **environment)
 
+    def beside(self, arguments: str) -> tuple[str, ...]:
+        """QEMU's own words for a second recording of the same boot: a copy of the file is a plugin of its own."""
+        copy = self.lab.cwd / "beside.so"
+        shutil.copy(self.file, copy)
+        return ("-plugin", f"{copy}{arguments}")
+
     def all(self, *more: str) -> str:
         """Arguments: every function of the guest into the trace."""
         return ",".join([f",kernel={self.lab.kernel}", "inlined=exclude", f"out={self.out}", *more])
@@ -62,10 +68,11 @@ class Plugin:
         with path.open("rb") as file:
             return read_trace(file, path.name)
 
-    def counts(self) -> list[dict[str, Any]]:
+    def counts(self, path: Path | None = None) -> list[dict[str, Any]]:
         """The records of mode=counts."""
-        with self.out.open("rb") as file:
-            reader = TraceReader(file, self.out.name)
+        path = path or self.out
+        with path.open("rb") as file:
+            reader = TraceReader(file, path.name)
             assert reader.blocks is not None
             return list(reader.blocks.counts())
 

@@ -76,12 +76,18 @@ def test_counts_are_those_of_events(either: Plugin, smp: str) -> None:
     assert either.trace().header["mode"] == "counts" and either.trace().end is not None
 
 
-def test_counts_are_those_of_events_on_vcpus_in_threads(either: Plugin) -> None:
+@pytest.mark.parametrize("smp", ["1", "2", "4"])
+def test_counts_are_those_of_events_on_vcpus_in_threads(either: Plugin, smp: str) -> None:
+    """Both of one boot: two in which time is the host's need not be alike."""
     listed = either.list(*FILES, "--inlined", "exclude")
-    either.boot(f",list={listed},out={either.out}", "--smp", "4").expect(PASSED)
-    wanted = Counter(name for (_, name), count in totals(either.trace()).items() for _ in range(count))
-    either.boot(f",list={listed},out={either.out},mode=counts", "--smp", "4").expect(PASSED)
-    assert Counter(name for count in either.counts() for name in [count["function"]] * count["count"]) == wanted
+    counted = either.lab.cwd / "counted.trace"
+    either.boot(f",list={listed},out={either.out}", "--smp", smp,
+                qemu=either.beside(f",list={listed},out={counted},mode=counts")).expect(PASSED)
+    counts = {(count["address"], count["function"]): count["count"] for count in either.counts(counted)}
+    spare = Counter(counts)
+    spare.subtract(totals(either.trace()))
+    # Counted and no event is what follows the guest's request for its end: QEMU 10 lets it run on.
+    assert len(counts) > 20 and min(spare.values()) >= 0 and sum(spare.values()) <= 100, spare
 
 
 def test_callers_are_calls_to_the_function(plugin: Plugin, qemu10: str) -> None:
