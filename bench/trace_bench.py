@@ -4,8 +4,8 @@
     bench/trace_bench.py [--rounds N] [--qemu PATH]... [--no-gdb] [--json FILE]
 
 bare      Debian's kernel on one vCPU, until it says that it finds no root
-idle      one place listed, where no code is: what QEMU takes once it has a plugin that looks at what it translates
-few       ten functions recorded
+empty     a plugin that looks at nothing, empty_plugin.c: below what QEMU takes for it comes no plugin
+few       ten functions recorded; "beside empty" is their price without QEMU's own
 counts    all functions counted
 all       all functions recorded
 
@@ -36,7 +36,7 @@ from measure import ROOT, BenchError, fetched_kernel, private_folder, table  # n
 BARS = {"few": 1.1, "counts": 1.2, "all": 1.35}
 BYTES_BAR = 12.0
 GDB_BAR = 1000.0
-WAYS = ("bare", "idle", "few", "counts", "all")
+WAYS = ("bare", "empty", "few", "counts", "all")
 #: Early and late ones, that any x86 Linux of these years has; two of them are called often.
 FEW = ("start_kernel", "tsc_init", "native_calibrate_tsc", "setup_arch", "rest_init", "kernel_init", "mount_root",
        "vfs_kern_mount", "panic", "console_init")
@@ -67,8 +67,8 @@ class Runs:
     bytes: List[int] = field(default_factory=list)
     gdb_rate: Optional[float] = None
 
-    def ratios(self, way: str) -> List[float]:
-        return [one / bare for one, bare in zip(self.took[way], self.took["bare"])]
+    def ratios(self, way: str, beside: str = "bare") -> List[float]:
+        return [one / other for one, other in zip(self.took[way], self.took[beside])]
 
     def cpu_ratio(self, way: str) -> float:
         return statistics.median(one / bare for one, bare in zip(self.cpu[way], self.cpu["bare"]))
@@ -91,6 +91,9 @@ class Runs:
                          f"{min(ratios):.2f} to {max(ratios):.2f}" if way != "bare" else "",
                          f"{self.cpu_ratio(way):.3f}x" if way != "bare" else "",
                          f"{BARS[way]:g}x" if way in BARS else "", verdict(self.is_met(way)) if way in BARS else ""])
+        own = self.ratios("few", beside="empty")
+        rows.append([self.version, "few, beside empty", "", "", "", f"{statistics.median(own):.3f}x",
+                     f"{min(own):.2f} to {max(own):.2f}", "", "", ""])
         rows.append([self.version, "bytes an event", f"{self.bytes_an_event:.2f}", "", "", "", "", "", f"{BYTES_BAR:g}",
                      verdict(self.bytes_an_event <= BYTES_BAR)])
         if self.gdb_rate:
@@ -123,13 +126,23 @@ def host_khz() -> int:
     return int(done.stdout) // 1000 if done.returncode == 0 else 2_000_000
 
 
+def empty_plugin(folder: Path) -> Path:
+    """empty_plugin.c, compiled; its undefined symbols are QEMU's."""
+    made = folder / "empty.so"
+    done = subprocess.run(["cc", "-O2", "-shared", "-fPIC", ROOT / "bench" / "empty_plugin.c", "-o", made],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"empty_plugin.c does not compile: {done.stderr.strip()}")
+    return made
+
+
 def boot_s(qemu: str, kernel: Path, khz: int, plugin: str) -> Tuple[float, float]:
     """Seconds of one boot until it panics, and of processor time. QEMU is then ended, and has written its trace."""
     command = [qemu, "-M", "microvm,acpi=off", "-accel", "tcg", "-cpu", "max", "-m", "256M", "-nodefaults",
                "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", str(kernel),
                "-append", APPEND.format(khz=khz)]
     if plugin:
-        command += ["-plugin", f"{build() / 'cprobe' / 'tcg' / 'bootsonde-tcg.so'},{plugin}"]
+        command += ["-plugin", plugin]
     began = time.monotonic()
     seen = b""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as guest:
@@ -150,25 +163,27 @@ def boot_s(qemu: str, kernel: Path, khz: int, plugin: str) -> Tuple[float, float
     return took, usage.ru_utime + usage.ru_stime
 
 
-def plugin_words(way: str, kernel: Path, out: Path, status: Path) -> str:
-    if way == "idle":
-        nowhere = out.with_suffix(".list")
-        nowhere.write_text("0x1 nowhere\n", encoding="utf-8")
-        return f"out={out},list={nowhere}"
-    words = [f"out={out}", f"status={status}", f"kernel={kernel}", "inlined=exclude"]
+def plugin_of(way: str, kernel: Path, folder: Path, empty: Path) -> str:
+    """What follows -plugin; the trace is then in `folder`, as trace, and its status."""
+    if way == "bare":
+        return ""
+    if way == "empty":
+        return str(empty)
+    words = [str(build() / "cprobe" / "tcg" / "bootsonde-tcg.so"), f"out={folder / 'trace'}",
+             f"status={folder / 'status'}", f"kernel={kernel}", "inlined=exclude"]
     if way == "few":
         words += [f"func={name}" for name in FEW]
     if way == "counts":
         words.append("mode=counts")
-    return "" if way == "bare" else ",".join(words)
+    return ",".join(words)
 
 
 def measure(runs: Runs, kernel: Path, khz: int, rounds: int) -> None:
     with private_folder() as folder:
-        out, status = folder / "trace", folder / "status"
+        out, status, empty = folder / "trace", folder / "status", empty_plugin(folder)
         for number in range(rounds):
             for way in WAYS if number % 2 else WAYS[::-1]:
-                took, cpu = boot_s(runs.qemu, kernel, khz, plugin_words(way, kernel, out, status))
+                took, cpu = boot_s(runs.qemu, kernel, khz, plugin_of(way, kernel, folder, empty))
                 runs.took[way].append(took)
                 runs.cpu[way].append(cpu)
                 if way == "all":

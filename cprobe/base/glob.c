@@ -27,11 +27,19 @@ bool cp_glob_path(const char *glob, const char *path)
 	}
 }
 
+static inline bool is_plain(char c)
+{
+	return c && c != '*' && c != '?' && c != '[' && c != '\\';
+}
+
 bool cp_glob_name(const char *glob, const char *name)
 {
 	const char *dot;
 	char base[256];
 
+	/* Most names differ from most globs in their first byte. */
+	if (glob[0] != name[0] && is_plain(glob[0]))
+		return false;
 	if (!fnmatch(glob, name, 0))
 		return true;
 	dot = strchr(name, '.');

@@ -302,6 +302,22 @@ entries_find(const struct entries *entries, uint64_t address)
 	return NULL;
 }
 
+bool
+entries_within(const struct entries *entries, uint64_t first, uint64_t last)
+{
+	size_t low = 0, high = entries->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (entries->items[middle].address < first)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < entries->count && entries->items[low].address <= last;
+}
+
 const struct entry *
 entries_next(const struct entries *entries, const struct entry *entry)
 {

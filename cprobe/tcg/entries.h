@@ -3,6 +3,7 @@
 #ifndef BOOTSONDE_ENTRIES_H
 #define BOOTSONDE_ENTRIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,9 @@ void entries_deinit(struct entries *entries);
  */
 const struct entry *entries_find(const struct entries *entries, uint64_t address);
 const struct entry *entries_next(const struct entries *entries, const struct entry *entry);
+
+/* Is one of these addresses an entry? */
+bool entries_within(const struct entries *entries, uint64_t first, uint64_t last);
 
 /* The load that is loaded there; NULL none. */
 const struct load *entries_load_at(const struct entries *entries, uint64_t physical);

@@ -252,15 +252,29 @@ follows_output(uint64_t address, bool prints, uint64_t next)
 	return follows;
 }
 
+/* May the block have an entry of those listed, or known? Few do where few are listed. */
+static bool
+enters(const struct qemu_plugin_tb *tb, size_t count, uint64_t moved)
+{
+	uint64_t first = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0)) + moved;
+	uint64_t last = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, count - 1)) + moved;
+
+	return first > last || entries_within(&arguments.entries, first, last) ||
+	    (has_callers && entries_within(&arguments.known, first, last));
+}
+
 static void
 on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t count = qemu_plugin_tb_n_insns(tb);
-	bool decodes = has_callers || arguments.console != NULL;
 	uint64_t moved = slide(tb, count);
+	bool has_entry = enters(tb, count, moved), decodes;
 
 	(void)id;
 	pthread_once(&begun, begin);
+	decodes = has_callers || arguments.console != NULL || host_clock.is_virtual;
+	if (!decodes && !has_entry)
+		return;
 	pthread_mutex_lock(&translating);
 	if (host_clock.is_virtual)
 		clock_translate(tb, (unsigned int)count);
@@ -268,8 +282,9 @@ on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		uint64_t address = qemu_plugin_insn_vaddr(insn) + moved, target = 0;
 
-		note_entry(insn, address);
-		if (decodes || host_clock.is_virtual) {
+		if (has_entry)
+			note_entry(insn, address);
+		if (decodes) {
 			enum insn_kind kind = decode(insn, address, &target);
 			bool prints = may_print(kind, target);
 

@@ -34,6 +34,17 @@ static void name_glob_matches_clones(void **state)
 	assert_false(cp_glob_name("foo.cold", "foo"));
 }
 
+static void name_glob_may_begin_with_a_wildcard(void **state)
+{
+	(void)state;
+	assert_true(cp_glob_name("?sc_init", "tsc_init"));
+	assert_true(cp_glob_name("[a-z]sc_init", "tsc_init.cold"));
+	assert_true(cp_glob_name("\\tsc_init", "tsc_init"));
+	assert_true(cp_glob_name("*", ""));
+	assert_false(cp_glob_name("", "tsc_init"));
+	assert_false(cp_glob_name("tsc_init", ""));
+}
+
 static void no_glob_matches_all(void **state)
 {
 	(void)state;
@@ -65,6 +76,7 @@ int main(void)
 		cmocka_unit_test(path_glob_matches_a_tail),
 		cmocka_unit_test(path_glob_keeps_to_whole_components),
 		cmocka_unit_test(name_glob_matches_clones),
+		cmocka_unit_test(name_glob_may_begin_with_a_wildcard),
 		cmocka_unit_test(no_glob_matches_all),
 		cmocka_unit_test(paths_are_normalised),
 	};

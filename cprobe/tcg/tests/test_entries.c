@@ -74,6 +74,23 @@ misses(void **state)
 }
 
 static void
+ranges_reach_to_their_ends(void **state)
+{
+	struct entries entries, none = { .items = NULL };
+
+	(void)state;
+	assert_null(read_text("0x10 a\n0x20 c\n0x20 d\n", &entries));
+	assert_true(entries_within(&entries, 0x10, 0x10));
+	assert_true(entries_within(&entries, 0x11, 0x20));
+	assert_true(entries_within(&entries, 0, UINT64_MAX));
+	assert_false(entries_within(&entries, 0, 0xf));
+	assert_false(entries_within(&entries, 0x11, 0x1f));
+	assert_false(entries_within(&entries, 0x21, UINT64_MAX));
+	assert_false(entries_within(&none, 0, UINT64_MAX));
+	entries_deinit(&entries);
+}
+
+static void
 places_at_one_address_keep_the_order_of_the_list(void **state)
 {
 	static const char *const names[] = {"outer", "copy", "alias"};
@@ -198,6 +215,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_as_cprobe_prints_them),
 		cmocka_unit_test(misses),
+		cmocka_unit_test(ranges_reach_to_their_ends),
 		cmocka_unit_test(places_at_one_address_keep_the_order_of_the_list),
 		cmocka_unit_test(a_place_named_twice_is_there_once),
 		cmocka_unit_test(lists_are_added_to_each_other),
