@@ -253,30 +253,30 @@ static struct cp_error *from_units(struct cp_program *program, const struct cp_w
  * Functions and aliases that the symbol table alone names: assembly, clones, everything without DWARF. `walked`: DWARF's
  * functions are among the records, so that it has nothing to say of others but where their lines are.
  */
-static struct cp_error *from_symbols(struct cp_program *program, const struct cp_globs *names, bool walked,
-	struct cp_records *records)
+static struct cp_error *from_symbols(struct cp_program *program, const struct cp_symbols *symbols,
+	const struct cp_globs *names, bool walked, struct cp_records *records)
 {
-	bool untyped = !program->symbols.functions;	/* NASM, for one, gives no types */
+	bool untyped = !symbols->functions;	/* NASM, for one, gives no types */
 	size_t overlong = 0, at = 0, count;
 	struct cp_keyed *keys;
 	struct cp_error *error = functions_by_address(records, &keys, &count);
 
 	if (error)
 		return error;
-	for (size_t i = 0; i < program->symbols.count && !error; i++) {
-		const struct cp_symbol *symbol = program->symbols.by_address[i];
+	for (size_t i = 0; i < symbols->count && !error; i++) {
+		const struct cp_symbol *symbol = symbols->by_address[i];
 		struct cp_record *record;
 		size_t twin;
 
 		while (at < count && keys[at].key < symbol->address)
 			at++;
-		if (cp_symbol_is_overlong(&program->symbols, symbol)) {
+		if (cp_symbol_is_overlong(symbols, symbol)) {
 			overlong++;
 			continue;
 		}
-		if (!cp_symbol_is_code(&program->symbols, symbol) ||
+		if (!cp_symbol_is_code(symbols, symbol) ||
 			(symbol->type != STT_FUNC && symbol->type != STT_GNU_IFUNC && !names->count &&
-			!(untyped && is_assembly_function(&program->symbols, symbol))) ||
+			!(untyped && is_assembly_function(symbols, symbol))) ||
 			!cp_globs_name(names->items, names->count, symbol->name) || known(records, keys, count, at, symbol, &twin))
 			continue;
 		record = cp_records_add(records, CP_KIND_FUNCTION, symbol->address);
@@ -314,16 +314,53 @@ static struct cp_error *has_mangled_names(struct cp_dwarf *dwarf, bool *ret)
 	return error;
 }
 
+/* The code symbols of those names, in a table of their own: few, and so soon sorted. Overlong ones stay, to be counted. */
+static struct cp_error *choose_symbols(const struct cp_symbols *all, const struct cp_globs *names, struct cp_symbols *ret)
+{
+	*ret = (struct cp_symbols){ .image = all->image, .overlong = all->overlong, .functions = all->functions };
+	for (size_t i = 0; i < all->count; i++) {
+		const struct cp_symbol *symbol = &all->items[i];
+		struct cp_symbol *grown;
+
+		if (!cp_symbol_is_overlong(all, symbol) && (!cp_symbol_is_code(all, symbol) ||
+			!cp_globs_name(names->items, names->count, symbol->name)))
+			continue;
+		grown = cp_grow(ret->items, ret->count, sizeof(*grown));
+		if (!grown)
+			return &cp_error_no_memory;
+		ret->items = grown;
+		ret->items[ret->count++] = *symbol;
+	}
+	return cp_symbols_sort(ret);
+}
+
+static struct cp_error *list_chosen(struct cp_program *program, const struct cp_globs *names, struct cp_records *records)
+{
+	struct cp_symbols chosen;
+	struct cp_error *error = choose_symbols(&program->symbols, names, &chosen);
+
+	if (!error)
+		error = from_symbols(program, &chosen, names, true, records);
+	cp_symbols_deinit(&chosen);
+	return error;
+}
+
 /* .symtab has every function of C and assembly by its name. *done false: DWARF is to be asked. */
 static struct cp_error *list_names(struct cp_program *program, const struct cp_globs *names, struct cp_records *records,
 	bool *done)
 {
-	struct cp_error *error = cp_program_need_symbols(program);
+	const struct cp_symbols *symbols = &program->symbols;
+	struct cp_error *error = cp_program_read_symbols(program);
 
-	*done = !error && program->symbols.count && !program->symbols.is_dynsym;
-	for (size_t i = 0; *done && i < program->symbols.count; i++)
-		*done = !is_mangled(program->symbols.items[i].name);
-	return error || !*done ? error : from_symbols(program, names, true, records);
+	*done = !error && symbols->count && !symbols->is_dynsym;
+	for (size_t i = 0; *done && i < symbols->count; i++)
+		*done = !is_mangled(symbols->items[i].name);
+	if (error || !*done)
+		return error;
+	if (names->count && !symbols->by_address)
+		return list_chosen(program, names, records);
+	error = cp_program_need_symbols(program);
+	return error ? error : from_symbols(program, symbols, names, true, records);
 }
 
 static struct cp_error *list(struct cp_program *program, const struct cp_where *where, enum cp_inlined inlined,
@@ -362,7 +399,7 @@ static struct cp_error *list(struct cp_program *program, const struct cp_where *
 		cp_program_note(program, "%s: no DWARF%s%s: files, lines, arguments and inlined copies are missing",
 			program->image->path, program->debug_why ? ": " : "", program->debug_why ? program->debug_why : "");
 	cp_program_note_symbols(program);
-	error = from_symbols(program, &where->functions, walked, records);
+	error = from_symbols(program, &program->symbols, &where->functions, walked, records);
 	return error ? error : place_by_lines(program, &where->files, records);
 }
 
