@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from vendors import packed
 
 from bootsonde.model.cpuid import CpuidAnswer, highest_of, range_of
-
-
-def packed(text: str) -> tuple[int, int, int]:
-    raw = text.encode().ljust(12, b"\0")
-    return tuple(int.from_bytes(raw[i:i + 4], "little") for i in (0, 4, 8))  # type: ignore[return-value]
 
 
 def test_the_hypervisor_vendor_stands_in_ebx_ecx_edx() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from vendors import packed
 
 from bootsonde.model.cpuid import CpuidAnswer
 from bootsonde.model.tsc import describe_tsc
-
-from .test_cpuid import packed
 
 
 def machine(leaves: dict[int, tuple[int, int, int, int]]) -> Callable[[int], CpuidAnswer]:

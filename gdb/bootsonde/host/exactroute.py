@@ -14,7 +14,7 @@ from bootsonde import places
 from bootsonde.host.exactboot import ExactBoot
 from bootsonde.model.errors import UserError
 from bootsonde.model.exact import Count, Entry, Place, Text, option, parse_place, shown
-from bootsonde.model.place import load_address
+from bootsonde.model.segments import load_address
 from bootsonde.model.trace import TraceReader
 from bootsonde.probe import Probe
 

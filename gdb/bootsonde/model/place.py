@@ -225,20 +225,3 @@ class Variable:
         """From one line of `cprobe symbol --format json`."""
         return cls(record["name"], int(record["address"], 0), record.get("size", 0), record.get("type"),
                    record.get("encoding") == "signed", record.get("encoding"))
-
-
-#: A program header's type: a segment that is loaded.
-PT_LOAD = 1
-
-
-def load_address(info: Mapping[str, Any], address: int) -> Optional[int]:
-    """Where code that is linked at `address` lies in physical memory, and runs before paging; None where that is no
-    other address.
-
-    info: `cprobe info`.
-    """
-    for segment in info.get("segments", ()):
-        virtual, physical = int(segment["vaddr"], 0), int(segment["paddr"], 0)
-        if segment["type"] == PT_LOAD and virtual != physical and virtual <= address < virtual + segment["filesz"]:
-            return address - virtual + physical
-    return None

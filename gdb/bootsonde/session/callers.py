@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional
 
 import gdb
 
 from bootsonde.model.backtrace import DEPTH, WINDOW, callers
+from bootsonde.model.segments import loaded_segments
 from bootsonde.probe import Symbolizer
 from bootsonde.session import machine
 
@@ -21,14 +22,10 @@ class Callers:
     def __init__(self, symbolizer: Symbolizer, info: Mapping[str, Any]) -> None:
         """info: `cprobe info`."""
         self._symbolizer = symbolizer
-        self._code: List[Tuple[int, int]] = []
-        for segment in info.get("segments", ()):
-            if segment["type"] == 1 and "x" in segment["flags"]:
-                first = int(segment["vaddr"], 0)
-                self._code.append((first, first + int(segment["memsz"])))
+        self._code = [each for each in loaded_segments(info) if each.is_code]
 
     def _in_code(self, address: int) -> bool:
-        return any(first <= address < end for first, end in self._code)
+        return any(segment.holds(address) for segment in self._code)
 
     def starts_at(self, address: int) -> Optional[int]:
         """The first address of the function around an address; None where there is no code."""

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Optional
 import gdb
 
 from bootsonde.model.errors import UserError
+from bootsonde.model.segments import loaded_segments
 from bootsonde.session import machine, symbols
 
 #: EI_OSABI values, at offset 7 of an ELF file, that every GDB for x86-64 handles: System V and GNU/Linux.
@@ -126,16 +127,15 @@ def _build_id_differs(info: Mapping[str, Any], virtual: bool) -> Optional[bool]:
 
 def _entry_differs(info: Mapping[str, Any]) -> Optional[bool]:
     entry = int(info["entry"], 0)
-    for segment in info.get("segments", ()):
-        vaddr, paddr = int(segment["vaddr"], 0), int(segment["paddr"], 0)
+    for segment in loaded_segments(info):
         # PVH kernels enter at a physical address, others may give a virtual one; either lies in a segment.
-        for base in (vaddr, paddr):
-            size = min(ENTRY_BYTES, base + int(segment["filesz"]) - entry)
+        for base in (segment.virtual, segment.physical):
+            size = min(ENTRY_BYTES, base + segment.file_size - entry)
             if base <= entry and size > 0:
                 with open(info["file"], "rb") as kernel:
-                    kernel.seek(int(segment["offset"]) + entry - base)
+                    kernel.seek(segment.offset + entry - base)
                     wanted = kernel.read(size)
-                seen = machine.read_physical(paddr + entry - base, size)
+                seen = machine.read_physical(segment.physical + entry - base, size)
                 return None if seen is None or not any(seen) else seen != wanted
     return None
 

@@ -13,6 +13,7 @@ import gdb
 
 from bootsonde.model.detour import CPUID, Detour, detours
 from bootsonde.model.place import Site
+from bootsonde.model.segments import Segment, loaded_segments
 from bootsonde.session import machine
 from bootsonde.session.overlay import Overlay
 from bootsonde.session.points import Point, Points
@@ -85,21 +86,15 @@ class Detours:
 
     # The guest's memory.
 
-    def _offset(self, address: int, to: str, size: int) -> Optional[int]:
-        """What to add to an address for that in the file ("offset") or in physical memory ("paddr")."""
-        for segment in self._info.get("segments", ()):
-            start = int(segment["vaddr"], 0)
-            if segment["type"] == 1 and start <= address and address + size <= start + segment["filesz"]:
-                there = segment[to]
-                return (int(there, 0) if isinstance(there, str) else int(there)) - start
-        return None
+    def _segment_at(self, address: int, size: int) -> Optional[Segment]:
+        return next((each for each in loaded_segments(self._info) if each.has(address, size)), None)
 
     def _in_file(self, address: int, size: int) -> Optional[bytes]:
-        offset = self._offset(address, "offset", size)
-        if offset is None:
+        segment = self._segment_at(address, size)
+        if segment is None:
             return None
         with open(self._info["file"], "rb") as kernel:
-            kernel.seek(address + offset)
+            kernel.seek(segment.offset + address - segment.virtual)
             return kernel.read(size)
 
     def _is_free(self, detour: Detour) -> bool:
@@ -115,7 +110,8 @@ class Detours:
 
     def _physical(self, detour: Detour) -> int:
         """The detour's physical addresses less its virtual ones."""
-        return self._offset(detour.site, "paddr", len(CPUID)) or 0
+        segment = self._segment_at(detour.site, len(CPUID))
+        return segment.moved if segment else 0
 
     def _is_watched(self, detour: Detour, own: Point) -> bool:
         """Whether a breakpoint of any other kind stands where the detour is written, by either address."""

@@ -20,6 +20,7 @@ from bootsonde.model.console import printable  # noqa: E402
 from bootsonde.model.errors import UserError  # noqa: E402
 from bootsonde.model.exact import ORDER, Order  # noqa: E402
 from bootsonde.model.outcome import Outcome, Verdict  # noqa: E402
+from bootsonde.model.segments import link_address  # noqa: E402
 from bootsonde.probe import Probe, Symbolizer  # noqa: E402
 from bootsonde.session import guard, machine, replays, symbols  # noqa: E402
 from bootsonde.session.callers import Callers  # noqa: E402
@@ -98,18 +99,11 @@ class Place:
     def headline(self) -> str:
         """The count, and the function."""
         pc = machine.register("rip")
-        found = self._symbolizer.look_up(self._linked(pc))
-        where = self._symbolizer.describe(self._linked(pc)) if found.get("name") not in (None, "?") else f"{pc:#x}"
+        linked = link_address(self._info, pc)
+        found = self._symbolizer.look_up(linked)
+        where = self._symbolizer.describe(linked) if found.get("name") not in (None, "?") else f"{pc:#x}"
         line = f"  {os.path.basename(found['file'])}:{found['line']}" if found.get("file") else ""
         return f"at instruction {replays.instructions()} of {self._order.end}: {where}{line}"
-
-    def _linked(self, pc: int) -> int:
-        """Before paging, code runs where it is loaded."""
-        for segment in self._info.get("segments", ()):
-            virtual, physical = int(segment["vaddr"], 0), int(segment["paddr"], 0)
-            if pc >> 32 == 0 and physical <= pc < physical + segment["filesz"]:
-                return pc - physical + virtual
-        return pc
 
     def lines(self) -> List[str]:
         """Callers, registers, the console's end."""

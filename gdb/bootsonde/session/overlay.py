@@ -22,9 +22,10 @@ from bootsonde.model.errors import UserError
 from bootsonde.model.kvmclock import FAULTS, FEATURES, RATES, VIRTUAL_EPOCH_NS, Clockwork, KvmClock, Write
 from bootsonde.model.msr import MsrAccess
 from bootsonde.model.msr_overlay import FAULT, KEEP, MsrOverlay, MsrRule
-from bootsonde.model.place import Insn, Site, load_address
+from bootsonde.model.place import Insn, Site
 from bootsonde.model.pvclock import PvclockTime
 from bootsonde.model.scenario import Rule
+from bootsonde.model.segments import load_address
 from bootsonde.session import ask, frequency, machine, ondemand
 from bootsonde.session.points import Armed
 from bootsonde.session.recorder import Recorder, say

@@ -13,6 +13,7 @@ import gdb
 from bootsonde.model.errors import UserError
 from bootsonde.model.expression import Change
 from bootsonde.model.place import Site
+from bootsonde.model.segments import loaded_segments
 from bootsonde.session import machine
 from bootsonde.session.callers import Callers
 from bootsonde.session.points import Armed, is_muted
@@ -76,10 +77,9 @@ def value_in_memory(site: Site, info: Mapping[str, Any], loaded: bool) -> Option
         return machine.read_number(site.address, site.size)
     except gdb.MemoryError:
         pass
-    for segment in info.get("segments", ()) if loaded else ():
-        offset = site.address - int(segment["vaddr"], 0)
-        if segment["type"] == 1 and 0 <= offset <= int(segment["memsz"]) - site.size:
-            data = machine.read_physical(int(segment["paddr"], 0) + offset, site.size)
+    for segment in loaded_segments(info) if loaded else ():
+        if segment.holds(site.address, site.size):
+            data = machine.read_physical(site.address + segment.moved, site.size)
             return None if data is None else int.from_bytes(data, "little")
     return None
 
