@@ -134,7 +134,7 @@ class Recorder:
         pc = self.stands_for.get(pc, pc)
         if site.kind == "function" or self._callers.starts_at(pc) == pc:
             try:
-                return self._callers.described(machine.read_number(machine.register("rsp"), 8))
+                return self._callers.described(machine.read_number(machine.register("rsp"), machine.word_size()))
             except gdb.MemoryError:
                 return None
         return self._callers.nearest(pc) if self._callers.starts_at(pc) is not None else None
