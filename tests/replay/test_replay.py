@@ -33,6 +33,18 @@ def test_trace_and_console_of_another_way_are_where_it_says(baselines: Baselines
     assert "login:" in Path(found["console"]).read_text()
 
 
+def test_what_is_left_out_is_shown_by_the_command_that_is_named(baselines: Baselines) -> None:
+    """It is cprobe's: a replay has no such option."""
+    path = baselines.put("boot", ("functions = tsc_*,lapic_*", "functions = *"))
+    out = baselines.replay(path).expect(1).out
+    hint = re.search(r"more: (cprobe diff --limit 0) for all$", out, re.MULTILINE)
+    trace = re.search(r"^  trace in (.*)$", out, re.MULTILINE)
+    assert hint and trace, out
+    _, *words = hint[1].split()
+    command = [str(baselines.lab.build / "cprobe" / "cprobe"), *words, str(path), trace[1]]
+    assert " more: " not in baselines.lab.command(command).expect(1).out
+
+
 def test_keep_names_the_folder_for_them(baselines: Baselines) -> None:
     baselines.replay(baselines.other("boot"), "--keep", "kept").expect(1)
     assert sorted(path.name for path in (baselines.folder / "kept").iterdir()) == ["boot.console", "boot.trace"]
