@@ -82,11 +82,13 @@ def test_instructions_that_ask_for_something_else_are_left_alone(lab: Lab) -> No
 
 
 def test_watching_sees_what_the_kernel_is_told(lab: Lab) -> None:
-    _, trace = run(lab, ['scenario.at(Insn("cpuid", in_func="tsc_freq_cpuid")).watch_cpuid()',
-                         f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")'])
+    done, trace = run(lab, ['scenario.at(Insn("cpuid", in_func="tsc_freq_cpuid")).watch_cpuid()',
+                            f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")'])
     events = [event for event in trace.of_kind("cpuid") if event["leaf"] == "0x15"]
     assert [event["values"]["ecx"] for event in events] == ["0x16e3600"]
-    assert all("native" in event for event in events)
+    assert all("native" in event and event["overlay"] for event in events)
+    assert "cpuid 0x15.0x0: eax 0x00000002 ebx 0x000000d8 ecx 0x016e3600 edx 0x00000000  by the overlay" in done.out
+    assert re.search(r"^overlay: .*cpuid 0x15 1\b", done.out, re.MULTILINE)
 
 
 def test_a_breakpoint_behind_an_answered_instruction_is_hit(lab: Lab) -> None:

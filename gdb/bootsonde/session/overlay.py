@@ -288,6 +288,7 @@ class Overlay:
         self._is_known |= leaf == FEATURES
         self._set_answer(answer)
         if observed:
+            self._answered[f"cpuid {leaf:#x}"] += not asked
             self.recorder.cpuid(site, answer, asked, native=native, caller=caller)
         else:
             self._told_cpuid(site, answer, native, caller)

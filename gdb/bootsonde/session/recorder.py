@@ -206,8 +206,9 @@ class Recorder:
         """A cpuid instruction was executed. asked: the leaf was bootsonde's and not the kernel's. native: what the
         processor said, where the guest was told something else."""
         vcpu = machine.current_vcpu()
-        self._cpuid_event(vcpu, site, answer, native, caller, injected=asked or None)
-        self._line(vcpu, f"  {answer}" + _by(caller))
+        overlaid = native is not None
+        self._cpuid_event(vcpu, site, answer, native, caller, injected=asked or None, overlay=overlaid or None)
+        self._line(vcpu, f"  {answer}" + ("  by the overlay" if overlaid else "") + _by(caller))
         for statement in answer.describe():
             self._line(vcpu, f"    {printable(statement)}")
 
