@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from labkit import Lab
+from terminals import gdb, launcher
 from unikernel import unikernel
 
 #: `inc %eax` is one byte (40), which begins another instruction in 64-bit code.
@@ -58,3 +59,19 @@ def test_the_callers_at_a_place_of_an_exact_replay(lab: Lab, kernel: Path) -> No
     shown = lab.command(lab.words("replay", "--exact", "boot", "--at", "leaf#2")).expect(0).out.splitlines()
     chain = [line.split()[1].split("+")[0] for line in shown if line.startswith("  <- ")]
     assert chain == ["middle", "main", "start"]
+
+
+def test_a_prompt_with_symbols(lab: Lab, kernel: Path) -> None:
+    """GDB takes the code for 64-bit code, and trips over its tables of frames."""
+    with launcher(lab, kernel=kernel), gdb(lab, BOOTSONDE_GUEST="tty") as debugger:
+        scenario = lab.scenario("stops", 'scenario.at(Functions("leaf"))', 'scenario.until("login:")')
+        said = debugger.type(f"source {scenario}")
+        assert "leaf (" in said and "this kernel is a 32-bit one" in said
+        said += debugger.type("bootsonde cpuid 0") + debugger.type("bootsonde skip 1") + debugger.type("info locals")
+        assert "highest leaf" in said and "now at leaf+0x" in said
+        assert debugger.type("print calls").strip().endswith("= 0")
+        said += debugger.type("bootsonde go")
+        assert "leaf: 1 of 1 hit\n  hit:   leaf 2" in said and "passed" in said
+        assert "Python Exception" not in said and "Call Frame Instruction" not in said
+        debugger.type("bootsonde detach")
+        assert "currently on" in debugger.type("maintenance show dwarf unwinders"), "the user's own is given back"
