@@ -37,3 +37,16 @@ def test_who_called_whom(lab: Lab, kernel: Path, cprobe: Path) -> None:
         (0, "main", 1), (1, "line", 1), (2, "put", 2)]
     top = lab.command([str(cprobe), "top", str(kernel), "boot"]).expect(0).out
     assert "put" in top and "inlined in" not in top
+
+
+def test_an_exact_replay_goes_to_a_function_by_its_name_in_the_source(lab: Lab, kernel: Path) -> None:
+    lab.command(lab.words("record", "--exact", "--kernel", kernel, "-o", "boot")).expect(0)
+    shown = lab.command(lab.words("replay", "--exact", "boot", "--at", "put#2")).expect(0).out
+    assert "put" in shown.splitlines()[0]
+    done = lab.command(lab.words("replay", "--exact", "boot", "--at", "put#99")).expect(2)
+    assert "is entered 2 times in this boot" in done.err
+
+
+def test_a_trace_ends_at_a_function_by_its_name_in_the_source(lab: Lab, kernel: Path) -> None:
+    done = lab.command(lab.words("trace", "--kernel", kernel, "-o", "boot", "--stop-at", "put")).expect(0)
+    assert "passed: put was reached" in done.out + done.err
