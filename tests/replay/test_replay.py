@@ -55,6 +55,15 @@ def test_options_replace_those_of_the_baseline(baselines: Baselines) -> None:
     baselines.replay(baselines.other("boot"), "--append", BOOTS).expect(0)
 
 
+def test_what_options_make_another_boot_is_not_accepted_without_them(baselines: Baselines) -> None:
+    """--accept boots as the baseline says, so that it would show no change; what it says to do does."""
+    path = baselines.put()
+    out = baselines.replay(path, "--append", OTHER).expect(1).out
+    assert f"if this is meant: `append = {OTHER}` into [boot] of that baseline" in out
+    path.write_text(path.read_text().replace(f"append = {BOOTS}\n", f"append = {OTHER}\n"))
+    assert "was changed as shown" in baselines.replay("--accept", path).expect(0).out
+
+
 def test_another_number_of_vcpus_is_another_machine(baselines: Baselines) -> None:
     assert "vCPU" in baselines.replay(baselines.put(), "--smp", "2").expect(1).out
 
