@@ -244,6 +244,6 @@ def load_address(info: Mapping[str, Any], address: int) -> Optional[int]:
     """
     for segment in info.get("segments", ()):
         virtual, physical = int(segment["vaddr"], 0), int(segment["paddr"], 0)
-        if segment["type"] == PT_LOAD and virtual != physical and virtual <= address < virtual + segment["filesz"]:
+        if segment["type"] == PT_LOAD and virtual != physical and virtual <= address < virtual + segment["memsz"]:
             return address - virtual + physical
     return None

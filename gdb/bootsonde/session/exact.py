@@ -107,7 +107,7 @@ class Place:
         """Before paging, code runs where it is loaded."""
         for segment in self._info.get("segments", ()):
             virtual, physical = int(segment["vaddr"], 0), int(segment["paddr"], 0)
-            if pc >> 32 == 0 and physical <= pc < physical + segment["filesz"]:
+            if pc >> 32 == 0 and physical <= pc < physical + segment["memsz"]:
                 return pc - physical + virtual
         return pc
 
