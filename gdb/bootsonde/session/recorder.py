@@ -202,14 +202,14 @@ class Recorder:
                                                    for each in callers))
 
     def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool = False, native: Optional[CpuidAnswer] = None,
-              caller: Optional[Dict[str, Any]] = None) -> None:
+              caller: Optional[Dict[str, Any]] = None, highest: Optional[int] = None) -> None:
         """A cpuid instruction was executed. asked: the leaf was bootsonde's and not the kernel's. native: what the
-        processor said, where the guest was told something else."""
+        processor said, where the guest was told something else. highest: the highest leaf of its range, if known."""
         vcpu = machine.current_vcpu()
         overlaid = native is not None
         self._cpuid_event(vcpu, site, answer, native, caller, injected=asked or None, overlay=overlaid or None)
         self._line(vcpu, f"  {answer}" + ("  by the overlay" if overlaid else "") + _by(caller))
-        for statement in answer.describe():
+        for statement in answer.describe(highest):
             self._line(vcpu, f"    {printable(statement)}")
 
     def overlaid_cpuid(self, site: Site, answer: CpuidAnswer, native: Optional[CpuidAnswer],
