@@ -444,6 +444,7 @@ struct cp_why_test {
 	unsigned int variable_size;
 	enum cp_why_went went;
 	const char *by;			/* the function whose having run, or not, says so; NULL */
+	bool has_detour;		/* other ways go on without coming to the test */
 };
 
 /* A function of a table: its methods are called in their order, as a rule. */

@@ -80,6 +80,14 @@ void cp_program_note_overlong(const struct cp_program *program, size_t count)
 			program->image->path, count, CP_LONGEST_NAME);
 }
 
+struct cp_error *cp_program_need_code(const struct cp_program *program)
+{
+	if (!cp_image_is_debug_file(program->image))
+		return NULL;
+	return cp_error_create(CP_ERROR_NO_DEBUG, "%s: has debug information only, no code: give the kernel itself; its debug "
+		"file is found by build-id or .gnu_debuglink", program->image->path);
+}
+
 bool cp_image_has_dwarf(const struct cp_image *image)
 {
 	const struct cp_section *s = cp_image_section(image, ".debug_info");

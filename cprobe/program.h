@@ -74,6 +74,9 @@ bool cp_image_has_dwarf(const struct cp_image *image);
 /* The error for a question that DWARF alone answers: what is missing and what to install or pass. */
 struct cp_error *cp_program_no_dwarf(const struct cp_program *program);
 
+/* The error for a question about code, if the file is of debug information only. */
+struct cp_error *cp_program_need_code(const struct cp_program *program);
+
 /* NULL if instructions can be decoded, else the error that names the machine. */
 struct cp_error *cp_program_check_machine(const struct cp_program *program);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "answer/callers.h"
+#include "answer/functions.h"
 #include "base/arena.h"
 #include "code/flow.h"
 
@@ -103,23 +104,50 @@ static struct cp_error *function_around(struct cp_callers *c, uint64_t site, uin
 	return error ? error : cp_called_at(c, address, NULL, ret);
 }
 
-/* Is it the function that the program has at the address, whatever clone the compiler made of it? */
-static bool is_function(const struct cp_callers *c, uint64_t address, const char *name)
+/* One of them may be a clone's name: it is that of the function up to a dot. */
+static bool is_same_function(const char *left, const char *right)
+{
+	size_t length = strcspn(left, ".");
+
+	return strcspn(right, ".") == length && !strncmp(left, right, length);
+}
+
+/* DWARF's name of the function at the address, which C++'s and Rust's symbols do not have; NULL: none. */
+static struct cp_error *dwarf_name(const struct cp_callers *c, uint64_t address, const char **ret)
+{
+	struct cp_error *error = cp_program_need_dwarf(c->program);
+	struct cp_die die;
+	bool found = false;
+
+	if (!error && c->program->dwarf)
+		error = cp_function_at(&c->program->addresses, address, &die, &found);
+	*ret = !error && found ? cp_function_name(&die) : NULL;
+	return error;
+}
+
+/* Is it another function than the one that the program has at the address, whatever clone the compiler made of that? */
+static struct cp_error *is_copy(const struct cp_callers *c, uint64_t address, const char *name, bool *ret)
 {
 	const struct cp_symbols *symbols = &c->program->symbols;
-	size_t length = strcspn(name, ".");
+	struct cp_error *error;
 	bool known = false;
+	const char *own;
 
+	*ret = false;
 	for (size_t i = cp_symbols_lower(symbols, address); i < symbols->count; i++) {
 		const struct cp_symbol *symbol = symbols->by_address[i];
 
 		if (symbol->address != address)
 			break;
-		if (strcspn(symbol->name, ".") == length && !strncmp(symbol->name, name, length))
-			return true;
+		if (is_same_function(symbol->name, name))
+			return NULL;
 		known |= symbol->type == STT_FUNC;
 	}
-	return !known && !cp_symbols_at(symbols, address, true);
+	if (!known && !cp_symbols_at(symbols, address, true))
+		return NULL;
+	error = dwarf_name(c, address, &own);
+	*ret = !own || !is_same_function(own, name);
+	return error;
 }
 
 static struct cp_error *add_called(struct cp_callers *c, uint64_t address, const char *name, uint32_t *ret)
@@ -127,13 +155,13 @@ static struct cp_error *add_called(struct cp_callers *c, uint64_t address, const
 	struct cp_called *grown;
 	struct cp_error *error;
 	uint32_t around = CP_NO_CALLER;
+	bool inlined = false;
 
-	/* An inlined copy runs within the function around it. */
-	if (name && !is_function(c, address, name)) {
+	error = name ? is_copy(c, address, name, &inlined) : NULL;
+	if (!error && inlined)	/* an inlined copy runs within the function around it */
 		error = function_around(c, address, &around);
-		if (error)
-			return error;
-	}
+	if (error)
+		return error;
 	if (name)
 		name = cp_arena_strdup(&c->arena, name);
 	else

@@ -216,7 +216,7 @@ static void print_groups(FILE *out, const struct cp_diff *diff)
 			print_group(out, diff, g);
 		shown++;
 		if (is_last && diff->how->limit && shown > diff->how->limit)
-			fprintf(out, "  %" PRIu64 " more kinds: give --limit 0 for all\n", shown - diff->how->limit);
+			fprintf(out, "  %" PRIu64 " more kinds: cprobe diff --limit 0 for all\n", shown - diff->how->limit);
 	}
 }
 
@@ -239,7 +239,7 @@ static void print_slower(FILE *out, const struct cp_diff *diff)
 				(double)cp_durations_least(&diff->sides[0].baseline->durations) / 1e9, (double)s->is / 1e9);
 	}
 	if (shown < diff->slower_count)
-		fprintf(out, "  %zu more: give --limit 0 for all\n", diff->slower_count - shown);
+		fprintf(out, "  %zu more: cprobe diff --limit 0 for all\n", diff->slower_count - shown);
 }
 
 static void print_whole(FILE *out, const struct cp_diff *diff)
@@ -295,7 +295,7 @@ static void print_lone(FILE *out, const struct cp_diff *diff)
 			putc('\n', out);
 		}
 		if (shown < lone->count)
-			fprintf(out, "  %zu more: give --limit 0 for all\n", lone->count - shown);
+			fprintf(out, "  %zu more: cprobe diff --limit 0 for all\n", lone->count - shown);
 	}
 }
 

@@ -11,18 +11,6 @@
 #include "code/message.h"
 #include "code/padding.h"
 
-/* Is it a file of debug information, whose code is in another one? */
-static bool has_code_elsewhere(const struct cp_image *image)
-{
-	for (size_t i = 1; i < image->section_count; i++) {
-		const struct cp_section *s = &image->sections[i];
-
-		if ((s->flags & SHF_EXECINSTR) && s->type == SHT_NOBITS && s->size)
-			return true;
-	}
-	return false;
-}
-
 /* Everything that decoding and naming need. */
 static struct cp_error *prepare(struct cp_program *program, struct cp_code *code)
 {
@@ -35,12 +23,8 @@ static struct cp_error *prepare(struct cp_program *program, struct cp_code *code
 	if (!program->dwarf)
 		cp_program_note(program, "%s: no DWARF: files, lines and inlined copies are missing", program->image->path);
 	cp_program_note_symbols(program);
-	error = cp_code_init(program, code);
-	if (error || code->part_count || !has_code_elsewhere(program->image))
-		return error;
-	cp_code_deinit(code);
-	return cp_error_create(CP_ERROR_NO_DEBUG, "%s: has debug information only, no code: give the kernel itself; its debug "
-		"file is found by build-id or .gnu_debuglink", program->image->path);
+	error = cp_program_need_code(program);
+	return error ? error : cp_code_init(program, code);
 }
 
 struct sites {

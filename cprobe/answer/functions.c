@@ -33,6 +33,7 @@ struct origin {
 	uint64_t value;
 	uint16_t form;
 	const char *name, *file;
+	const char *linkage;		/* what C++'s and Rust's symbols are called; NULL: as the function */
 	uint32_t line;
 	uint32_t cost;			/* of showing its name once more; 0 unless it is long */
 	bool wanted;
@@ -166,6 +167,7 @@ static struct cp_error *read_origin(struct walk *w, const struct parts *parts, s
 		name = linkage;
 		ret->name = cp_attr_string(&name);
 	}
+	ret->linkage = linkage.unit ? cp_attr_string(&linkage) : NULL;
 	ret->cost = cost_of(w, &name, ret->name);
 	ret->line = line.unit && cp_attr_number(&line, &number) ? (uint32_t)number : 0;
 	ret->wanted = ret->name && is_wanted(&w->where->functions, ret->name);
@@ -180,27 +182,52 @@ static bool file_wanted(const struct walk *w, const char *file)
 	return !files->count || !file || cp_globs_path(files->items, files->count, file);
 }
 
-/* The name of the symbol that begins at the address, if it is the DWARF name or the compiler's variant of it. */
-static const char *variant_name(struct walk *w, uint64_t address, const char *name)
+/* What a compiler has put behind the name: ".cold", or nothing. NULL: it is another name. */
+static const char *variant_end(const char *symbol, const char *name)
+{
+	size_t length = strlen(name);
+
+	return !strncmp(symbol, name, length) && (!symbol[length] || symbol[length] == '.') ? symbol + length : NULL;
+}
+
+/*
+ * The name of the symbol that begins at the address, if it is the DWARF name or the compiler's variant of it. Of a variant
+ * of C++ or Rust it is the DWARF name with the end of the symbol's.
+ */
+static struct cp_error *variant_name(struct walk *w, uint64_t address, const struct origin *function, const char **ret)
 {
 	const struct cp_symbols *symbols = w->symbols;
-	size_t length = strlen(name);
-	const char *variant = NULL;
+	const char *variant = NULL, *variants_end = NULL;
 
+	*ret = function->name;
 	w->last_symbol = cp_symbols_lower_near(symbols, address, w->last_symbol);
 	for (size_t i = w->last_symbol, most = i + MAX_TWINS; i < symbols->count && i < most; i++) {
 		const struct cp_symbol *s = symbols->by_address[i];
 
+		const char *end;
+
 		if (s->address != address)
 			break;
-		if (!strncmp(s->name, name, length)) {
-			if (!s->name[length])
-				return name;
-			if (!variant && s->name[length] == '.')
-				variant = s->name;
-		}
+		end = variant_end(s->name, function->name);
+		if (end && *end && !variants_end)
+			variant = s->name;
+		else if (!end && function->linkage)
+			end = variant_end(s->name, function->linkage);
+		if (end && !*end)
+			return NULL;
+		if (end && !variants_end)
+			variants_end = end;
 	}
-	return variant ? variant : name;
+	if (variants_end && !variant) {
+		if (!cp_dwarf_charge(w->unit.dwarf, strlen(function->name) + strlen(variants_end)))
+			return cp_dwarf_overspent(w->unit.dwarf);
+		variant = cp_arena_printf(&w->records.arena, "%s%s", function->name, variants_end);
+		if (!variant)
+			return &cp_error_no_memory;
+	}
+	if (variant)
+		*ret = variant;
+	return NULL;
 }
 
 /* gcc's clones lose and split parameters; so do clang's functions that nobody outside can call. */
@@ -235,10 +262,12 @@ static struct cp_error *add_concrete(struct walk *w, const struct cp_die *die, c
 	if (!parts->entry.unit || !cp_attr_address(&parts->entry, &entry))
 		entry = 0;
 	for (; cp_ranges_next(&ranges, &low, &high); first = false) {
-		const char *own = variant_name(w, low, function->name);
 		struct cp_record *record;
-		struct cp_error *error;
+		const char *own;
+		struct cp_error *error = variant_name(w, low, function, &own);
 
+		if (error)
+			return error;
 		if (!function->wanted && !is_wanted(&w->where->functions, own))
 			continue;
 		record = cp_records_add(&w->records, CP_KIND_FUNCTION, low);

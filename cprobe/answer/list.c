@@ -251,12 +251,13 @@ static struct cp_error *from_units(struct cp_program *program, const struct cp_w
 
 /*
  * Functions and aliases that the symbol table alone names: assembly, clones, everything without DWARF. `walked`: DWARF's
- * functions are among the records, so that it has nothing to say of others but where their lines are.
+ * functions of those names are among the records; of all names, it has nothing to say of others but where their lines are.
  */
 static struct cp_error *from_symbols(struct cp_program *program, const struct cp_symbols *symbols,
 	const struct cp_globs *names, bool walked, struct cp_records *records)
 {
 	bool untyped = !symbols->functions;	/* NASM, for one, gives no types */
+	bool has_details = records->amount == CP_FULL || (records->amount == CP_BRIEF && !(walked && !names->count));
 	size_t overlong = 0, at = 0, count;
 	struct cp_keyed *keys;
 	struct cp_error *error = functions_by_address(records, &keys, &count);
@@ -293,7 +294,7 @@ static struct cp_error *from_symbols(struct cp_program *program, const struct cp
 			continue;
 		}
 		error = cp_place_section(program, records, record);
-		if (!error && !(walked && records->amount != CP_FULL))
+		if (!error && has_details)
 			error = cp_function_details(program, records, record);
 	}
 	cp_program_note_overlong(program, overlong);

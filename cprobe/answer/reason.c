@@ -116,6 +116,7 @@ static struct cp_error *take_decisions(const struct cp_asked *asked, const struc
 				return &cp_error_no_memory;
 			test->source = sources[from->condition.check.source];
 		}
+		test->has_detour = from->has_detour;
 		test->went = from->went == CP_WENT_ON ? CP_WHY_HELD : from->went == CP_WENT_AWAY ? CP_WHY_NEVER_HELD : CP_WHY_UNKNOWN;
 		if (from->by != CP_NO_FUNCTION)
 			test->by = asked->graph.functions.items[from->by].name;

@@ -168,8 +168,9 @@ static void say_tests(struct words *w, const struct cp_why_reason *reason)
 		if (test->went != CP_WHY_UNKNOWN && test->by)
 			snprintf(why, sizeof(why), ": %s, as %s %s", test->went == CP_WHY_HELD ? "held" : "never held", test->by,
 				test->went == CP_WHY_HELD ? "ran" : "was not called");
-		say(w, "      %s: %s%s", place_text(place, test->file, test->line, test->branch),
-			test->condition ? test->condition : "a test that is not recognised", why);
+		say(w, "      %s: %s%s%s", place_text(place, test->file, test->line, test->branch),
+			test->condition ? test->condition : "a test that is not recognised",
+			test->has_detour ? ", if it comes to that test" : "", why);
 	}
 	if (reason->tests_left_out)
 		say(w, "      and %zu more", reason->tests_left_out);
@@ -265,6 +266,8 @@ static void json_test(FILE *out, const struct cp_why_test *test)
 	if (test->went != CP_WHY_UNKNOWN)
 		fprintf(out, ", \"held\": %s", test->went == CP_WHY_HELD ? "true" : "false");
 	cp_json_key(out, "by", test->by);
+	if (test->has_detour)
+		fputs(", \"detour\": true", out);
 	putc('}', out);
 }
 

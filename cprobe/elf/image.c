@@ -207,11 +207,28 @@ static struct cp_error *read_sections(struct cp_image *image, struct tables *t)
 	return NULL;
 }
 
+bool cp_image_is_debug_file(const struct cp_image *image)
+{
+	bool ret = false;
+
+	for (size_t i = 1; i < image->section_count; i++) {
+		const struct cp_section *s = &image->sections[i];
+
+		if (!(s->flags & SHF_EXECINSTR) || !s->size)
+			continue;
+		if (s->type != SHT_NOBITS)
+			return false;
+		ret = true;
+	}
+	return ret;
+}
+
 static struct cp_error *read_segments(struct cp_image *image, const struct tables *t)
 {
 	bool wide = image->elf_class == ELFCLASS64;
 	size_t expected = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
-	bool debug_only = cp_image_debug_section(image, ".debug_info") != NULL;
+	bool has_debug = cp_image_debug_section(image, ".debug_info") != NULL;
+	bool debug_only = cp_image_is_debug_file(image);
 	struct cp_error *error;
 	uint64_t total = 0;
 
@@ -236,9 +253,11 @@ static struct cp_error *read_segments(struct cp_image *image, const struct table
 		s->filesz = wide ? cp_read64(p + 32) : cp_read32(p + 16);
 		s->memsz = wide ? cp_read64(p + 40) : cp_read32(p + 20);
 		s->align = wide ? cp_read64(p + 48) : cp_read32(p + 28);
-		/* A file of debug information only keeps the segments of its kernel, without their bytes. */
+		/* A file of debug information only keeps the segments of its kernel, without their bytes: others are there. */
+		if (debug_only && s->type == PT_LOAD)
+			s->offset = s->filesz = 0;
 		if (!inside(image, s->offset, s->filesz)) {
-			if (s->type == PT_LOAD && !debug_only)
+			if (s->type == PT_LOAD && !has_debug)
 				return cp_error_create(CP_ERROR_CORRUPT, "%s: truncated: segment %zu at offset 0x%llx has 0x%llx "
 					"bytes, the file has 0x%llx", image->path, i, (unsigned long long)s->offset,
 					(unsigned long long)s->filesz, (unsigned long long)image->size);

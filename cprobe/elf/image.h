@@ -57,6 +57,12 @@ size_t cp_image_peek(const struct cp_image *image, const uint8_t *at, void *buff
 /* The bytes of a section, or NULL when it has none in the file (NOBITS). */
 const uint8_t *cp_section_bytes(const struct cp_image *image, const struct cp_section *section);
 
+/*
+ * Is it a file of debug information, whose sections of code are in another one? Its segments are that one's, and have no
+ * bytes here, whatever lies at their offsets.
+ */
+bool cp_image_is_debug_file(const struct cp_image *image);
+
 /* First section of that name, or NULL. */
 const struct cp_section *cp_image_section(const struct cp_image *image, const char *name);
 

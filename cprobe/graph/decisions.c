@@ -17,7 +17,7 @@ struct finder {
 	uint32_t function;
 	struct cp_flow flow;
 	struct cp_origin trace;
-	size_t target;			/* the block of the site */
+	size_t entry, target;		/* blocks: the function's first, and that of the site */
 	bool *leads;			/* by block: a way from it leads to the target */
 	bool *on, *away;		/* by block: reached by one way of the branch that is looked at, by the other */
 	bool *own;			/* by block: reached by one of its ways */
@@ -277,6 +277,14 @@ static void settle(struct finder *f, size_t block, uint32_t tail, struct cp_deci
 		decision->went = CP_WENT_AWAY;
 }
 
+/* Is there a way to the target that does not come to the block? */
+static bool has_detour(struct finder *f, size_t block)
+{
+	memset(f->own, 0, f->flow.block_count * sizeof(*f->own));
+	spread_from(f, f->entry, f->own, block);
+	return f->own[f->target];
+}
+
 /* Did the way that leads away end in what was not called, as a failed assertion does? Then it is no reason. */
 static bool was_not_left(struct finder *f, size_t block)
 {
@@ -297,8 +305,10 @@ static struct cp_error *add(struct finder *f, size_t block, bool taken, uint32_t
 		f->flow.blocks[block].last, taken, &decision.condition);
 	if (error)
 		return error;
-	if (f->states)
+	if (f->states) {
 		settle(f, block, tail, &decision);
+		decision.has_detour = has_detour(f, block);
+	}
 	items = cp_grow(ret->items, ret->count, sizeof(*items));
 	if (!items)
 		return &cp_error_no_memory;
@@ -340,10 +350,11 @@ static struct cp_error *find(struct finder *f, uint64_t site, struct cp_decision
 	if (ret->lost)
 		return NULL;
 	f->target = f->flow.insns[insn].block;
+	f->entry = f->flow.insns[entry].block;
 	f->leads[f->target] = true;
 	f->stack[0] = f->target;
 	spread(f, 1, f->leads, f->flow.block_count, true);
-	find_order(f, f->flow.insns[entry].block);
+	find_order(f, f->entry);
 	ret->lost = true;
 	for (size_t i = 0; i < f->order_count; i++)
 		ret->lost &= f->order[i] != f->target;

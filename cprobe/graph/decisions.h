@@ -12,6 +12,7 @@ struct cp_decision {
 	struct cp_condition condition;	/* under which it leads to the instruction */
 	enum cp_went went;		/* at least once on; or never */
 	uint32_t by;			/* the function from whose having run, or not, that follows */
+	bool has_detour;		/* other ways lead to the instruction without coming to it */
 };
 
 struct cp_decisions {

@@ -79,7 +79,9 @@ struct cp_error *cp_graph_init(struct cp_program *program, struct cp_graph *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	ret->program = program;
-	error = cp_code_init(program, &ret->code);
+	error = cp_program_need_code(program);
+	if (!error)
+		error = cp_code_init(program, &ret->code);
 	if (!error)
 		error = cp_functions_by_entry_init(program, &ret->code, &ret->functions);
 	if (!error)

@@ -35,6 +35,15 @@ class Probe:
         """One question. Raises UserError as ask_all does."""
         return self.ask_all([[verb, *words]])[0]
 
+    def functions(self, name: str) -> List[Dict[str, Any]]:
+        """The functions of that name; of C++ and Rust, whose symbols are called otherwise, by the name in the source.
+
+        Raises UserError as ask_all does.
+        """
+        found = [record for record in self.ask("symbol", name).records if record["kind"] == "function"]
+        return found or [record for record in self.ask("list", "--func", name, "--inlined", "exclude").records
+                         if ".cold" not in record["name"]]
+
     def ask_all(self, queries: Sequence[Sequence[str]]) -> List[Answer]:
         """Questions [VERB, WORD...], answered in order; KERNEL is put in after the verb.
 

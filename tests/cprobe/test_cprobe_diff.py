@@ -263,7 +263,7 @@ def test_limit_bounds_the_examples(compare: Compare) -> None:
     assert len(answer.of("extra")) <= 2
     assert len(compare(boot(), boot(["a", *CALLS, "b"]), "--limit", "0").of("extra")) == 2
     one = compare(boot(), boot(["a", *CALLS, "b"]), "--limit", "1")
-    assert len(one.of("extra")) == 1 and "1 more kinds: give --limit 0" in one.text.stdout
+    assert len(one.of("extra")) == 1 and "1 more kinds: cprobe diff --limit 0" in one.text.stdout
 
 
 def test_what_a_guest_says_does_not_reach_the_terminal(compare: Compare) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cprobe_kit import Build, Cprobe, nm
+from whykit import ALL, write_trace
 
 DEAD_C = """
 static inline int in(int x) { if (x > 3) __asm__ volatile("cpuid" : : : "eax", "ebx", "ecx", "edx"); return x; }
@@ -135,11 +136,21 @@ def test_a_common_file_of_dwz_is_said_to_be_missing(probe: Cprobe, build_elf: Bu
     assert "common.debug (dwz)" in probe.run("list", elf).stderr
 
 
-def test_debug_information_without_code_is_no_kernel(probe: Cprobe, build_elf: Build, tmp_path: Path) -> None:
-    elf = build_elf({"code.c": "void _start(void) { __asm__(\"cpuid\"); }\n"}, ["-g"])
-    subprocess.run(["objcopy", "--only-keep-debug", elf, tmp_path / "kernel.debug"], check=True, timeout=60)
-    done = probe.run("find", tmp_path / "kernel.debug", "--insn", "cpuid")
-    assert done.returncode == 1 and "give the kernel itself" in done.stderr
+@pytest.mark.parametrize("flags", [[], ["-Wl,-n"]], ids=["pages apart", "close together"])
+def test_debug_information_without_code_is_no_kernel(probe: Cprobe, build_elf: Build, tmp_path: Path, flags: list[str]
+                                                     ) -> None:
+    """Nor is what lies at the offsets of its segments, DWARF perhaps, any code."""
+    elf = build_elf({"code.c": "void callee(void) { } void _start(void) { __asm__(\"cpuid\"); callee(); }\n"},
+                    ["-g", *flags])
+    debug = tmp_path / "kernel.debug"
+    subprocess.run(["objcopy", "--only-keep-debug", elf, debug], check=True, timeout=60)
+    trace = write_trace(tmp_path / "trace", elf, ["_start"], ALL)
+    for words in (["find", debug, "--insn", "cpuid"], ["why", debug, "callee", trace], ["next", debug, trace]):
+        done = probe.run(*words)
+        assert done.returncode == 1 and "give the kernel itself" in done.stderr and not done.stdout, words
+    (info,) = probe.records("info", debug)
+    loads = [segment for segment in info["segments"] if segment["type"] == 1]
+    assert loads and not any(segment["filesz"] for segment in loads) and any(segment["memsz"] for segment in loads)
 
 
 def test_padding_belongs_to_no_symbol_without_size(probe: Cprobe, build_elf: Build) -> None:

@@ -138,6 +138,47 @@ void _start(void) { sink = work(sink, 3); sink += work(sink + 1, 3); }
     assert {r["name"] for r in probe.records("list", kernel, "--file", "work.c")} >= expected
 
 
+def test_clones_and_cold_parts_of_methods_are_told_from_them(probe: Cprobe, build_elf: Build) -> None:
+    """As in C, by what the compiler has put behind the symbol's name; and a clone may have lost its `this`."""
+    source = """
+int sink;
+__attribute__((cold, noinline)) static void bad(int x) { sink = x; }
+struct Clock {
+\t__attribute__((noinline)) int work(int a, int b)
+\t{
+\t\tif (__builtin_expect(a == 12345, 0)) { bad(a); bad(b); sink++; bad(sink); }
+\t\treturn a * b;
+\t}
+};
+extern "C" void _start() { Clock clock; sink = clock.work(sink, 3); sink += clock.work(sink + 1, 3); }
+"""
+    kernel = build_elf({"work.cc": source}, ["-O2", "-g", "-freorder-blocks-and-partition", "-fno-exceptions"], "g++")
+    expected = {(f"work{name.partition('workEii')[2]}", address) for name, address in nm(kernel).items()
+                if "workEii." in name}
+    assert {name.rpartition(".")[2] for name, _ in expected} >= {"cold", "0"}, "gcc made neither clone nor cold part"
+    records = probe.records("list", kernel, "--func", "work", "--inlined", "exclude")
+    assert {(record["name"], int(record["address"], 16)) for record in records} == expected
+    (clone,) = [record for record in records if "cold" not in record["name"]]
+    assert "location" not in next(argument for argument in clone["args"] if argument["name"] == "this")
+
+
+def test_an_alias_alone_is_declared_where_its_function_is(probe: Cprobe, build_elf: Build) -> None:
+    """In the text too, whatever the first instruction's line is: here that of what is inlined there."""
+    source = """
+static inline __attribute__((always_inline)) void out(int v) { __asm__ volatile("out %0, $0x80" :: "a"(v)); }
+
+
+void put(int v)
+{ out(v); }
+void also(int) __attribute__((alias("put")));
+void _start(void) { put(1); also(2); }
+"""
+    kernel = build_elf({"alias.c": source}, ["-O2", "-g", "-fno-inline"])
+    (record,) = probe.records("list", kernel, "--func", "also")
+    assert record["line"] == 5
+    assert f"alias.c:{record['line']} function" in probe.run("list", kernel, "--func", "also").stdout
+
+
 def test_assembly_functions_come_from_the_symbol_table(probe: Cprobe, build_elf: Build) -> None:
     assembly = ".globl asm_entry\n.type asm_entry, @function\nasm_entry:\n\tret\n.size asm_entry, .-asm_entry\n"
     kernel = build_elf({**SOURCES, "entry.S": assembly}, ["-O2", "-g"])

@@ -404,3 +404,36 @@ def test_code_in_no_function(probe: Cprobe, build_elf: Build) -> None:
     place, = probe.records("why", kernel, "lonely", write_trace(kernel.parent / "t", kernel, ["_start"], ALL))
     assert place["reasons"][0]["root"] == "outside"
     assert "is entered from code at 0x" in probe.run("why", kernel, "lonely", kernel.parent / "t").stdout
+
+
+@pytest.mark.parametrize("compiler, level", VARIANTS)
+def test_a_test_that_other_ways_do_not_come_to_is_told_from_one_that_all_do(probe: Cprobe, build_elf: Build,
+                                                                            compiler: str, level: str) -> None:
+    """`leaf` is called where there is no console at all, too."""
+    source = """
+#define NOINLINE __attribute__((noinline))
+int ready, console, locked;
+NOINLINE void leaf(void) { __asm__ volatile("" ::: "memory"); }
+NOINLINE void print(void) { __asm__ volatile("nop" ::: "memory"); }
+NOINLINE void some(void)
+{
+    if (ready != 3)
+        return;
+    if (console) {
+        if (locked == 5)
+            return;
+        print();
+    }
+    leaf();
+    __asm__ volatile("" ::: "memory");
+}
+void _start(void) { some(); }
+"""
+    kernel = build_elf({"k.c": source}, ["-g", level], compiler)
+    trace = write_trace(kernel.parent / "a.trace", kernel, ["_start", "some"], ALL)
+    (place,) = probe.records("why", kernel, "leaf", trace)
+    assert [(test["condition"], test.get("detour", False)) for test in place["reasons"][0]["tests"]] == [
+        ("ready == 3", False), ("locked != 5", True)]
+    words = probe.run("why", kernel, "leaf", trace).stdout
+    assert re.search(r": ready == 3$", words, re.MULTILINE)
+    assert re.search(r": locked != 5, if it comes to that test(: |$)", words, re.MULTILINE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from elfforms import FORMS
 from labkit import Lab
+from unikernel import unikernel
 
 NAMED = [form for form in FORMS if form != "nameless"]
 WITH_DWARF = ["whole", "debuglink", "no-build-id"]
@@ -70,3 +72,22 @@ def test_without_build_id_the_wrong_kernel_is_found_by_its_entry(lab: Lab, form:
     done = lab.run(lab.stock("pvclock"), "--kernel", form, "--symbols", other)
     done.expect(2)
     assert "memory differs at the kernel's entry point" in done.err
+
+
+#: The note lies in the segment of the code, as with many kernels' own scripts: objcopy keeps the segment's size then.
+ONE_SEGMENT = """
+PHDRS { all PT_LOAD; note PT_NOTE; }
+SECTIONS { . = 0x100000; .text : { *(.text) } :all .rodata : { *(.rodata*) } .note : { *(.note.pvh) } :all :note
+           .bss : { *(.bss) } :all }
+"""
+
+
+def test_symbols_may_be_a_debug_file_alone(lab: Lab, tmp_path: Path) -> None:
+    """What lies at the offsets of its segments is not the kernel's code: it is not compared with the guest's memory."""
+    script, debug = tmp_path / "one.ld", tmp_path / "unikernel.debug"
+    script.write_text(ONE_SEGMENT)
+    kernel = unikernel(tmp_path, 'int main(void) { say("login:"); return 0; }', f"-Wl,-n,--build-id=none,-T,{script}")
+    subprocess.run(["objcopy", "--only-keep-debug", kernel, debug], check=True, timeout=60)
+    lab.scenario("main", 'scenario.at(Functions("main"))')
+    lab.run("main.py", "--kernel", kernel, "--symbols", debug).expect(0)
+    assert [hit["function"] for hit in lab.trace("main").of_kind("hit")] == ["main"]

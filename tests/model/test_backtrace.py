@@ -120,6 +120,27 @@ def test_a_frame_is_looked_for_in_a_window(machine: Machine) -> None:
     assert machine.callers(1) == []
 
 
+def test_in_32_bit_code_a_word_has_4_bytes() -> None:
+    """Both return addresses are in the upper half of what would be a word of 8; the frame pointer tells the second one
+    from what lies before it."""
+    code, stack = 0xc0100000, 0xc0200000
+    machine = Machine()
+    machine.put(code, b"\x90" * 0x400)
+    machine.put(code + 0x11b, b"\xe8" + struct.pack("<i", -0x120))
+    machine.put(code + 0x21e, b"\xff\xd0")
+    machine.put(code + 0x31e, b"\xff\xd0")
+    machine.put(stack, struct.pack("<8I", 7, code + 0x120, 3, code + 0x320, stack + 0x18, code + 0x220, 0, 0))
+
+    found = callers(code, stack, stack + 0x10, machine.read,
+                    lambda at: at & ~0xff if code <= at < code + 0x400 else None, word=4)
+    assert [(caller.address, caller.certain) for caller in found] == [
+        (code + 0x120, True), (code + 0x220, False)]
+
+
+def test_a_call_backwards_stays_within_32_bits() -> None:
+    assert call_before(bytes.fromhex("e8 00 f0 ff ff"), 0x800, word=4) == 0xfffff800
+
+
 @pytest.mark.parametrize("code, called", [
     ("e8 00 01 00 00", 0x1100), ("e8 fb ff ff ff", 0xffb), ("ff d0", 0), ("41 ff d4", 0), ("ff 10", 0), ("ff 50 08", 0),
     ("ff 90 00 01 00 00", 0), ("ff 15 00 01 00 00", 0), ("ff 54 24 08", 0), ("ff 14 c5 00 00 00 80", 0),

@@ -67,6 +67,13 @@ def test_a_wrong_line_in_conf_is_named(tmp_path: Path) -> None:
         read_conf(str(tmp_path / "bootsonde.conf"))
 
 
+def test_a_conf_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bootsonde.conf").write_bytes(b"kernel = \xff\n")
+    for path in (tmp_path / "bootsonde.conf", tmp_path):
+        with pytest.raises(UserError, match=f"{path} cannot be read: "):
+            read_conf(str(path))
+
+
 def test_a_session_config_survives_its_file(tmp_path: Path) -> None:
     config = SessionConfig("s", "k", "k", "cprobe", until=["login:"], source_map=[("/a", "/b")], deadline_s=1.5)
     config.save(str(tmp_path / "c"))

@@ -34,7 +34,13 @@ def test_zeroed_memory_is_held_but_not_in_the_file() -> None:
 def test_code_that_is_linked_elsewhere_has_a_load_address() -> None:
     assert load_address(INFO, 0xffffffff80200010) == 0x200010
     assert load_address(INFO, 0x100010) is None
-    assert load_address(INFO, 0xffffffff80200800) is None
+    assert load_address(INFO, 0xffffffff80202000) is None
+
+
+def test_a_debug_files_segments_have_no_bytes_and_are_loaded_all_the_same() -> None:
+    debug = {"segments": [{**each, "filesz": 0} for each in INFO["segments"]]}
+    assert load_address(debug, 0xffffffff80200010) == 0x200010
+    assert link_address(debug, 0x200010) == 0xffffffff80200010
 
 
 def test_before_paging_code_runs_where_it_is_loaded() -> None:

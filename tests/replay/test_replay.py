@@ -33,6 +33,18 @@ def test_trace_and_console_of_another_way_are_where_it_says(baselines: Baselines
     assert "login:" in Path(found["console"]).read_text()
 
 
+def test_what_is_left_out_is_shown_by_the_command_that_is_named(baselines: Baselines) -> None:
+    """It is cprobe's: a replay has no such option."""
+    path = baselines.put("boot", ("functions = tsc_*,lapic_*", "functions = *"))
+    out = baselines.replay(path).expect(1).out
+    hint = re.search(r"more: (cprobe diff --limit 0) for all$", out, re.MULTILINE)
+    trace = re.search(r"^  trace in (.*)$", out, re.MULTILINE)
+    assert hint and trace, out
+    _, *words = hint[1].split()
+    command = [str(baselines.lab.build / "cprobe" / "cprobe"), *words, str(path), trace[1]]
+    assert " more: " not in baselines.lab.command(command).expect(1).out
+
+
 def test_keep_names_the_folder_for_them(baselines: Baselines) -> None:
     baselines.replay(baselines.other("boot"), "--keep", "kept").expect(1)
     assert sorted(path.name for path in (baselines.folder / "kept").iterdir()) == ["boot.console", "boot.trace"]
@@ -41,6 +53,15 @@ def test_keep_names_the_folder_for_them(baselines: Baselines) -> None:
 
 def test_options_replace_those_of_the_baseline(baselines: Baselines) -> None:
     baselines.replay(baselines.other("boot"), "--append", BOOTS).expect(0)
+
+
+def test_what_options_make_another_boot_is_not_accepted_without_them(baselines: Baselines) -> None:
+    """--accept boots as the baseline says, so that it would show no change; what it says to do does."""
+    path = baselines.put()
+    out = baselines.replay(path, "--append", OTHER).expect(1).out
+    assert f"if this is meant: `append = {OTHER}` into [boot] of that baseline" in out
+    path.write_text(path.read_text().replace(f"append = {BOOTS}\n", f"append = {OTHER}\n"))
+    assert "was changed as shown" in baselines.replay("--accept", path).expect(0).out
 
 
 def test_another_number_of_vcpus_is_another_machine(baselines: Baselines) -> None:

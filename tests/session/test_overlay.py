@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from bootsonde.model.trace import Trace
 from labkit import Done, Lab
 from terminals import gdb, launcher
+from unikernel import unikernel
 
 #: A guest that comes to login by itself.
 BOOTS = ("--append", "guest.i8254=1")
@@ -82,11 +84,36 @@ def test_instructions_that_ask_for_something_else_are_left_alone(lab: Lab) -> No
 
 
 def test_watching_sees_what_the_kernel_is_told(lab: Lab) -> None:
-    _, trace = run(lab, ['scenario.at(Insn("cpuid", in_func="tsc_freq_cpuid")).watch_cpuid()',
-                         f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")'])
+    done, trace = run(lab, ['scenario.at(Insn("cpuid", in_func="tsc_freq_cpuid")).watch_cpuid()',
+                            f"scenario.cpuid({CRYSTAL!r})", 'scenario.until("login:")'])
     events = [event for event in trace.of_kind("cpuid") if event["leaf"] == "0x15"]
     assert [event["values"]["ecx"] for event in events] == ["0x16e3600"]
-    assert all("native" in event for event in events)
+    assert all("native" in event and event["overlay"] for event in events)
+    assert "cpuid 0x15.0x0: eax 0x00000002 ebx 0x000000d8 ecx 0x016e3600 edx 0x00000000  by the overlay" in done.out
+    assert re.search(r"^overlay: .*cpuid 0x15 1\b", done.out, re.MULTILINE)
+
+
+def test_a_leaf_that_is_not_there_is_not_explained(lab: Lab) -> None:
+    """The processor answers with another one's values, which would be a frequency."""
+    done = lab.run(lab.stock("cpuid"), "--set", "leaf=0x40000010", *BOOTS).expect(0)
+    assert "there is no such leaf, the highest is 0x40000001: these are another one's values" in done.out
+    assert " kHz" not in done.out
+
+
+def test_a_leaf_above_the_limit_that_the_kernel_was_told_is_not_explained(lab: Lab, tmp_path: Path) -> None:
+    """Without asking: nothing is written to a guest that is only watched."""
+    kernel = unikernel(tmp_path, """
+static void ask(unsigned leaf)
+{
+    unsigned a = leaf, b, c = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+}
+int main(void) { ask(0x15); ask(0); ask(0x16); say("login:"); return 0; }
+""")
+    done = lab.run(lab.scenario("asks", 'scenario.at(Insn("cpuid")).watch_cpuid()'), "--kernel", kernel).expect(0)
+    first, *_, last = re.split(r"  cpuid 0x", done.out)[1:]
+    assert first.startswith("15.") and "no such leaf" not in first
+    assert last.startswith("16.") and "there is no such leaf, the highest is 0xd" in last and "MHz" not in last
 
 
 def test_a_breakpoint_behind_an_answered_instruction_is_hit(lab: Lab) -> None:

@@ -102,11 +102,17 @@ class Routes:
     def _name(self, address: int) -> Optional[str]:
         """The function that begins there, as the trace calls it."""
         (found,) = self._probe.ask("symbolize", f"{address:#x}").records
-        return None if found.get("offset") or found.get("name") in (None, "?") else str(found["name"])
+        if found.get("offset") or found.get("name") in (None, "?"):
+            return None
+        if not found["name"].startswith(("_Z", "_R")):
+            return str(found["name"])
+        # C++'s and Rust's functions have their names in the source there.
+        rows = map(json.loads, self._cprobe("coverage", self._symbols, self._boot.files.trace))
+        return next((str(row["name"]) for row in rows if row.get("kind") == "function"
+                     and int(row["address"], 16) == address), None)
 
     def _addresses_of(self, function: str) -> List[int]:
-        records = self._probe.ask("symbol", function).records
-        return sorted({int(record["address"], 16) for record in records if record["kind"] == "function"})
+        return sorted({int(record["address"], 16) for record in self._probe.functions(function)})
 
     def _instruction(self, t: int) -> int:
         """About how many instructions had run by a time of the trace: fewer by a few, and by what the clock has jumped

@@ -231,8 +231,12 @@ class Replaying:
         return lines
 
     def _next(self) -> List[str]:
-        return ["if this is meant: bootsonde replay --accept " + shown(self._asked.path) + " --kernel "
-                + shown(self._asked.kernel.path)]
+        accept = f"bootsonde replay --accept {shown(self._asked.path)} --kernel {shown(self._asked.kernel.path)}"
+        if not self._asked.options:
+            return [f"if this is meant: {accept}"]
+        # --accept boots as the baseline says.
+        given = ", ".join(f"`{key} = {value}`" for key, value in self._asked.options.items())
+        return [f"if this is meant: {given} into [boot] of that baseline, or of a copy, then {accept}"]
 
 
 def carry_out(asked: Replay) -> Result:

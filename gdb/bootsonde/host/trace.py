@@ -135,7 +135,7 @@ class _Recording:
 
 
 def _entry(name: str, probe: Probe) -> int:
-    records = [record for record in probe.ask("symbol", name).records if record["kind"] == "function"]
+    records = probe.functions(name)
     if not records:
         raise UserError(f"--stop-at {name}: this kernel has no such function; cprobe symbol KERNEL '*{name[:8]}*' "
                         "shows what it has")

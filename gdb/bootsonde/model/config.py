@@ -80,6 +80,8 @@ def read_conf(path: str) -> Dict[str, str]:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return values
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):

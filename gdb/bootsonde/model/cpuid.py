@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional
 
 from bootsonde.model.features import FEATURES, names_of
 
@@ -53,8 +53,15 @@ class CpuidAnswer:
         raw = struct.pack("<3I", *order).rstrip(b"\0")
         return "".join(chr(byte) if 0x20 <= byte < 0x7f else "." for byte in raw)
 
-    def describe(self) -> List[str]:
-        """What the answer means, one statement a line; empty where this project knows nothing of the leaf."""
+    def describe(self, highest: Optional[int] = None) -> List[str]:
+        """What the answer means, one statement a line; empty where this project knows nothing of the leaf.
+
+        highest: of the leaf's range, if it is known. Some processors say nothing of a whole range, such as 0x40000000
+        without a hypervisor; a second hypervisor interface, such as KVM's behind Hyper-V's, begins at 0x40000100.
+        """
+        second = range_of(self.leaf) == 0x40000000 and self.leaf >= 0x40000100
+        if highest is not None and self.leaf > highest >= range_of(self.leaf) and not second:
+            return [f"there is no such leaf, the highest is {highest:#x}: these are another one's values"]
         if self.leaf in (0x0, 0x80000000):
             return [f"EAX: highest leaf {self.eax:#x}", f'vendor "{self.vendor}"']
         if self.leaf == 0x40000000:

@@ -204,6 +204,11 @@ class Site:
             return f"{self.name} (check of {self.variable})" if self.variable else f"{self.name} (check)"
         return self.name
 
+    @property
+    def distinct(self) -> str:
+        """The label; in a kernel without symbols, whose code has but its section's name, with the address."""
+        return f"{self.label} at {self.address:#x}" if self.function in (self.section, "?") else self.label
+
 
 @dataclass(frozen=True)
 class Variable:

@@ -43,9 +43,9 @@ def loaded_segments(info: Mapping[str, Any]) -> List[Segment]:
 
 def load_address(info: Mapping[str, Any], address: int) -> Optional[int]:
     """Where code that is linked at `address` lies in physical memory, and runs before paging; None where that is no
-    other address."""
+    other address. (A debug file has the kernel's segments without bytes.)"""
     for segment in loaded_segments(info):
-        if segment.moved and segment.has(address):
+        if segment.moved and segment.holds(address):
             return address + segment.moved
     return None
 
@@ -53,6 +53,6 @@ def load_address(info: Mapping[str, Any], address: int) -> Optional[int]:
 def link_address(info: Mapping[str, Any], pc: int) -> int:
     """Where the code that runs at `pc` is linked: before paging it runs where it is loaded."""
     for segment in loaded_segments(info):
-        if pc >> 32 == 0 and segment.has(pc - segment.moved):
+        if pc >> 32 == 0 and segment.holds(pc - segment.moved):
             return pc - segment.moved
     return pc

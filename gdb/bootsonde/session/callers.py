@@ -58,7 +58,7 @@ class Callers:
     def of(self, place: int, depth: int = DEPTH, window: int = WINDOW) -> List[Dict[str, Any]]:
         """The callers of the function around `place`, in which the selected vCPU is, from the innermost on."""
         found = callers(self.starts_at(place), machine.register("rsp"), machine.register("rbp"), self._read,
-                        self.starts_at, depth, window, self._in_code)
+                        self.starts_at, depth, window, self._in_code, machine.word_size())
         return [self.described(caller.address) if caller.certain else {**self.described(caller.address), "guess": True}
                 for caller in found]
 

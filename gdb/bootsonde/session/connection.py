@@ -57,6 +57,7 @@ class Connection:
         if self._osabi is None:
             self._osabi = str(gdb.parameter("osabi"))
         gdb.execute("set osabi none", to_string=True)
+        symbols.suit_frames()
         self._settings.enter_context(machine.settings(architecture="i386:x86-64", breakpoint__always_inserted="on"))
         self.ours = False
         deadline = time.monotonic() + patience_s
@@ -72,6 +73,7 @@ class Connection:
                 self._restore()
                 raise UserError(f"no guest waits at {target} ({str(error).rstrip('.')}): start one in another terminal "
                                 "with ./launch/microvm_debug.sh KERNEL") from None
+        symbols.note_narrow()
 
     def alive(self) -> bool:
         """Whether the stub still answers. A dead connection is dropped."""
@@ -88,7 +90,12 @@ class Connection:
 
     def _restore(self) -> None:
         """Give the user's GDB its settings back."""
+        if symbols.is_narrow():
+            # GDB 13 keeps QEMU's description of the registers, and ends with an internal error ("could not select an
+            # architecture automatically") when it is to find one for that and for a 32-bit file.
+            gdb.execute("unset tdesc filename", to_string=True)
         self._settings.close()
+        symbols.restore_frames()
         if self._osabi is not None and _osabi_is_plain():
             gdb.execute(f"set osabi {self._osabi}", to_string=True)
             self._osabi = None

@@ -117,7 +117,7 @@ class Place:
     def _callers(self) -> List[Dict[str, Any]]:
         callers = Callers(self._symbolizer, self._info)
         pc = machine.register("rip")
-        return callers.of(pc, _CALLERS) if machine.is_64_bit() and callers.starts_at(pc) is not None else []
+        return callers.of(pc, _CALLERS) if callers.starts_at(pc) is not None else []
 
 
 def _source(record: Dict[str, Any]) -> str:

@@ -229,6 +229,11 @@ def is_64_bit() -> bool:
     return bool(register("efer") >> 10 & 1)
 
 
+def word_size() -> int:
+    """Bytes of what the selected vCPU pushes on its stack."""
+    return 8 if is_64_bit() else 4
+
+
 def monitor(command: str) -> Optional[str]:
     """What QEMU's monitor answers; None where the stub has no monitor."""
     try:

@@ -39,8 +39,9 @@ def code_bits() -> int:
     return int(found[1]) if found else 16
 
 
-def _length(pc: int, bits: int) -> Tuple[str, int]:
-    """(text, length) of the instruction at pc. Raises UserError if it cannot be told."""
+def instruction_at(pc: int, bits: int) -> Tuple[str, int]:
+    """(text, length) of the instruction at pc, of 32-bit code its bytes for the text. Raises UserError if it cannot be
+    told."""
     try:
         _, text, length = machine.instructions(pc, pc)[0]
         bad = "(bad)" in text
@@ -66,7 +67,7 @@ def skip_instructions(count: int) -> Skipped:
     before = pc = machine.register("rip")
     texts = []
     for _ in range(count):
-        text, length = _length(pc, bits)
+        text, length = instruction_at(pc, bits)
         texts.append(text)
         pc += length
     _, _, after = machine.set_register("rip", pc)

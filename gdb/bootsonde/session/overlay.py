@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 import gdb
 
 from bootsonde.model import msr
-from bootsonde.model.cpuid import CpuidAnswer, highest_of
+from bootsonde.model.cpuid import CpuidAnswer, highest_of, range_of
 from bootsonde.model.cpuid_overlay import RANGES, CpuidOverlay, CpuidPlan
 from bootsonde.model.edits import Edit
 from bootsonde.model.errors import UserError
@@ -59,6 +59,7 @@ class Overlay:
         self._kept: Dict[tuple[int, int], int] = {}
         self._answered: Counter[str] = Counter()
         self._observed: Counter[str] = Counter()
+        self._limits: Dict[int, int] = {}  # The first leaf of a range -> the processor's highest one, as far as seen.
         self._is_set = False
         self._is_virtual = False    # The TSC counts virtual ns.
         self._is_known = False      # To the kernel: it has been told of the clock's registers.
@@ -276,22 +277,34 @@ class Overlay:
         leaf, subleaf = machine.register("rax") & _MASK32, machine.register("rcx") & _MASK32
         plan = self.cpuid.plan(leaf, subleaf) if self.cpuid else None
         caller = self.recorder.caller(site)
+        highest = self._highest(leaf, asked)
         if plan is not None and plan.ask is not None and plan.ask != leaf:
             machine.assign(rax=plan.ask)
         native = ask.step_cpuid()
         if observed and not asked:
             self._observed[f"cpuid {leaf:#x}"] += 1
         if plan is None:
+            if leaf == range_of(leaf):
+                self._limits[leaf] = highest_of(native)
             if observed:
-                self.recorder.cpuid(site, native, asked, caller=caller)
+                self.recorder.cpuid(site, native, asked, caller=caller, highest=highest)
             return
         answer = plan.answer(leaf, subleaf, native if plan.ask is not None else None)
         self._is_known |= leaf == FEATURES
         self._set_answer(answer)
         if observed:
+            self._answered[f"cpuid {leaf:#x}"] += not asked
             self.recorder.cpuid(site, answer, asked, native=native, caller=caller)
         else:
             self._told_cpuid(site, answer, native, caller)
+
+    def _highest(self, leaf: int, asked: bool) -> Optional[int]:
+        """The highest leaf of the leaf's range, if the kernel has been told; where the leaf is not the kernel's, and
+        something is injected all the same, it is asked for."""
+        first = range_of(leaf)
+        if asked and leaf != first and first not in self._limits:
+            self._limits[first] = highest_of(ask.cpuid_here(first))
+        return self._limits.get(first)
 
     def step_msr(self, site: Site, access: str, observed: bool) -> None:
         """Execute the rdmsr or wrmsr that the vCPU stands at, as the guest is to see it; observed as in step_cpuid."""

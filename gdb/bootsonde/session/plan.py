@@ -101,7 +101,8 @@ class Planner:
                                (f"taking {place} instead" if found else f"nor has it {place}"))
             note = other_note or note
         elif not found and not rule.optional:
-            remarks.append(f"this kernel has not {place}" + (f": {note}" if note else ""))
+            reason = note.replace("\n", "\n    ")  # of several lines
+            remarks.append(f"this kernel has not {place}" + (f": {reason}" if reason else ""))
         copies = sum(site.kind != "function" for site in found)
         if rule.return_value is not None and copies:
             remarks.append(f"{copies} of {len(found)} places of {place} are inlined copies, which have no return: they "

@@ -63,10 +63,7 @@ class Cpuid(gdb.Command):
             leaf, subleaf = (number(word, 32, "leaf") for word in (question.words + ["0"])[:2])
         answer = ondemand.cpuid(leaf, subleaf, question.vcpu)
         highest = highest_of(ondemand.cpuid(range_of(leaf), 0, question.vcpu))
-        # Some processors say nothing of a whole range, such as 0x40000000 without a hypervisor.
-        missing = leaf > highest >= range_of(leaf)
-        _say(str(answer), [f"there is no such leaf, the highest is {highest:#x}: these are another one's values"]
-             if missing else answer.describe())
+        _say(str(answer), answer.describe(highest))
         session = interactive.running()
         told = session.overlay.told(leaf, subleaf, question.vcpu) if session is not None else None
         if told is not None:

@@ -134,7 +134,7 @@ class Recorder:
         pc = self.stands_for.get(pc, pc)
         if site.kind == "function" or self._callers.starts_at(pc) == pc:
             try:
-                return self._callers.described(machine.read_number(machine.register("rsp"), 8))
+                return self._callers.described(machine.read_number(machine.register("rsp"), machine.word_size()))
             except gdb.MemoryError:
                 return None
         return self._callers.nearest(pc) if self._callers.starts_at(pc) is not None else None
@@ -202,13 +202,14 @@ class Recorder:
                                                    for each in callers))
 
     def cpuid(self, site: Site, answer: CpuidAnswer, asked: bool = False, native: Optional[CpuidAnswer] = None,
-              caller: Optional[Dict[str, Any]] = None) -> None:
+              caller: Optional[Dict[str, Any]] = None, highest: Optional[int] = None) -> None:
         """A cpuid instruction was executed. asked: the leaf was bootsonde's and not the kernel's. native: what the
-        processor said, where the guest was told something else."""
+        processor said, where the guest was told something else. highest: the highest leaf of its range, if known."""
         vcpu = machine.current_vcpu()
-        self._cpuid_event(vcpu, site, answer, native, caller, injected=asked or None)
-        self._line(vcpu, f"  {answer}" + _by(caller))
-        for statement in answer.describe():
+        overlaid = native is not None
+        self._cpuid_event(vcpu, site, answer, native, caller, injected=asked or None, overlay=overlaid or None)
+        self._line(vcpu, f"  {answer}" + ("  by the overlay" if overlaid else "") + _by(caller))
+        for statement in answer.describe(highest):
             self._line(vcpu, f"    {printable(statement)}")
 
     def overlaid_cpuid(self, site: Site, answer: CpuidAnswer, native: Optional[CpuidAnswer],

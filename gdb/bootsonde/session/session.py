@@ -247,9 +247,9 @@ class Session:
             if armed.rule.needs_stop:
                 self._pending.append(armed)
             if armed.rule.outcome in ("passed", "failed"):
-                self._ending = Verdict(Outcome(armed.rule.outcome), f"{armed.site.label} was reached")
+                self._ending = Verdict(Outcome(armed.rule.outcome), f"{armed.site.distinct} was reached")
             if armed.spent:
-                say(f"  limit reached: no more hits of {armed.site.label} are recorded")
+                say(f"  limit reached: no more hits of {armed.site.distinct} are recorded")
                 self.recorder.event("milestone", machine.current_vcpu(), name="limit", function=armed.site.name)
                 if all(each.spent for each in point.armed):
                     self._spent.append(point)
@@ -477,7 +477,7 @@ class Session:
     @staticmethod
     def _counted(site: Site) -> str:
         """Under which name a site's hits are counted: a function with its copies, any other place by itself."""
-        return site.function if site.kind in ("function", "inlined") else site.label
+        return site.function if site.kind in ("function", "inlined") else site.distinct
 
     def print_summary(self) -> None:
         """Which functions were hit and which never, rule by rule."""

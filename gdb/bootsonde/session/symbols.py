@@ -12,6 +12,10 @@ from bootsonde.session.recorder import say
 
 #: What was loaded last: path, and its modification time and size then.
 _loaded: Optional[Tuple[str, int, int]] = None
+#: EI_CLASS of a 32-bit file, at offset 4.
+_ELFCLASS32 = 1
+#: Whether GDB is kept from the file's tables of frames.
+_guesses_frames = False
 
 
 def _quoted(path: str) -> str:
@@ -35,6 +39,44 @@ def replaced() -> bool:
         return _loaded is not None and _loaded != _identity(_loaded[0])
     except OSError:
         return True
+
+
+def is_narrow() -> bool:
+    """Whether the file that GDB has symbols of is a 32-bit one."""
+    path = loaded_file()
+    try:
+        with open(path or os.devnull, "rb") as file:
+            return file.read(5)[4:] == bytes([_ELFCLASS32])
+    except OSError:
+        return False
+
+
+def _guess_frames(wanted: bool) -> None:
+    global _guesses_frames
+    if wanted != _guesses_frames:
+        gdb.execute(f"maintenance set dwarf unwinders {'off' if wanted else 'on'}", to_string=True)
+        _guesses_frames = wanted
+
+
+def suit_frames() -> None:
+    """To be called before connecting, and when another file was loaded.
+
+    QEMU has GDB take all code for 64-bit code. A 32-bit kernel's tables of frames have other sizes then than GDB reads,
+    and it cannot even tell a register, as long as it looks into them.
+    """
+    _guess_frames(is_narrow())
+
+
+def note_narrow() -> None:
+    """Say it where GDB's own commands are not to be believed."""
+    if is_narrow():
+        say("bootsonde: this kernel is a 32-bit one, and GDB takes its code for 64-bit code: of `bt` only the first "
+            "line is right")
+
+
+def restore_frames() -> None:
+    """To be called when no longer connected."""
+    _guess_frames(False)
 
 
 def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
@@ -63,3 +105,5 @@ def load(path: str, source_map: Sequence[Tuple[str, str]]) -> None:
     for before, after in source_map:
         gdb.execute(f"set substitute-path {_quoted(before)} {_quoted(after)}", to_string=True)
     _loaded = identity
+    suit_frames()
+    note_narrow()

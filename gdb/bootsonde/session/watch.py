@@ -6,7 +6,7 @@ GDB reports a write that changes the value, once the instruction is done; one th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import gdb
 
@@ -16,6 +16,7 @@ from bootsonde.model.place import Site
 from bootsonde.model.segments import loaded_segments
 from bootsonde.session import machine
 from bootsonde.session.callers import Callers
+from bootsonde.session.moving import instruction_at
 from bootsonde.session.points import Armed, is_muted
 
 _TYPES = {1: "char", 2: "short", 4: "int", 8: "long"}
@@ -124,7 +125,18 @@ class Writers:
         start = self._callers.starts_at(pc - 1)
         if start is None or pc - start > _FUNCTION_LIMIT:
             return None
-        for place, text, length in machine.instructions(start, pc - 1):
+        for place, text, length in machine.instructions(start, pc - 1) if machine.is_64_bit() else _narrow(start, pc):
             if place + length == pc:
                 return place, text
         return None
+
+
+def _narrow(place: int, end: int) -> Iterator[Tuple[int, str, int]]:
+    """As machine.instructions, of 32-bit code up to `end`, or to what cannot be told."""
+    while place < end:
+        try:
+            text, length = instruction_at(place, 32)
+        except UserError:
+            return
+        yield place, text, length
+        place += length
