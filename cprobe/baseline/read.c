@@ -98,12 +98,19 @@ static struct cp_error *end_loop(struct cp_reading *r)
 	return error ? error : add_line(r, CP_BASELINE_END, 0);
 }
 
-static struct cp_error *check_loops(struct cp_reading *r)
+/* What the section lacks, where it ends. */
+static struct cp_error *check_section(struct cp_reading *r)
 {
-	if (!r->depth)
-		return NULL;
-	r->number = r->loops[r->depth].number;
-	return cp_reading_bad(r, "this loop has no } before its section ends");
+	if (r->depth) {
+		r->number = r->loops[r->depth].number;
+		return cp_reading_bad(r, "this loop has no } before its section ends");
+	}
+	if (r->section == CP_IN_DURATIONS && r->to->durations.count && !r->to->durations.whole) {
+		r->number = r->begun;
+		return cp_reading_bad(r, "[durations] has no \"(whole boot) = N us\", by which the others are judged: give it, or "
+			"leave the section out");
+	}
+	return NULL;
 }
 
 /* "N times {" */
@@ -127,8 +134,11 @@ static struct cp_error *parse_step(const struct cp_reading *r, char *text, struc
 	char *values = NULL, *copy;
 	struct cp_error *error = NULL;
 
-	if (!is_line && text[length - 1] == '}')
+	if (!is_line)
 		values = strstr(text, " {");
+	if (values && text[length - 1] != '}')
+		return cp_reading_bad(r, "\"%.60s\": values stand as {VALUES} at the line's end, and a loop begins with \"N times {\"",
+			text);
 	if (values) {
 		text[length - 1] = 0;
 		*values = 0;	/* what is in front of it ends with no blank: it is escaped */
@@ -210,7 +220,7 @@ static struct cp_error *take_section(struct cp_reading *r, const char *line)
 		{ "[durations]", CP_IN_DURATIONS, 0 }, { "[console]", CP_IN_STEPS, CP_STREAM_CONSOLE },
 		{ "[session]", CP_IN_STEPS, CP_STREAM_SESSION }, { "[functions]", CP_IN_FUNCTIONS, 0 }, { "[end]", CP_IN_END, 0 },
 	};
-	struct cp_error *error = check_loops(r);
+	struct cp_error *error = check_section(r);
 	bool *seen;
 
 	if (error)
@@ -230,6 +240,7 @@ static struct cp_error *take_section(struct cp_reading *r, const char *line)
 	if (*seen)
 		return cp_reading_bad(r, "%s is there twice", line);
 	*seen = true;
+	r->begun = r->number;
 	return NULL;
 }
 
@@ -292,7 +303,7 @@ static int by_duration(const void *a, const void *b)
 static struct cp_error *finish(struct cp_reading *r)
 {
 	struct cp_baseline *to = r->to;
-	struct cp_error *error = check_loops(r);
+	struct cp_error *error = check_section(r);
 
 	if (error)
 		return error;
