@@ -132,6 +132,7 @@ def test_force_writes_over_it(baselines: Baselines) -> None:
     (["--all", "--kernel", "nosuch"], "nosuch: no such kernel"),
     (["--all", "--initrd", "nosuch"], "no "),
     (["--functions", "tsc_*,"], "--functions wants names"),
+    (["--all", "--append", "a=\udcff"], "this is no UTF-8, and cannot be written down"),
     (["--all", "-o", "other.txt"], "ends with .baseline"),
     (["--all", "-o", "nosuch/a.baseline"], "there is no folder"),
 ])

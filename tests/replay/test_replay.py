@@ -129,6 +129,19 @@ def test_a_baseline_that_is_none_is_named_by_file_and_line(baselines: Baselines,
     baselines.expect_nothing_left()
 
 
+@pytest.mark.parametrize(("line", "byte"), [(1, b"\xff\xfe"), (3, b"\n\n\xe4")])
+def test_what_is_no_utf8_is_named_by_its_line(baselines: Baselines, line: int, byte: bytes) -> None:
+    path = baselines.put()
+    path.write_bytes(byte + path.read_bytes())
+    assert f"boot.baseline:{line}: a byte 0x" in baselines.replay(path).expect(2).out
+
+
+def test_a_device_is_no_baseline(baselines: Baselines) -> None:
+    path = baselines.folder / "zero.baseline"
+    path.symlink_to("/dev/zero")
+    assert "zero.baseline is a device" in baselines.replay(path).expect(2).out
+
+
 def test_one_that_is_cut_off_is_named(baselines: Baselines) -> None:
     path = baselines.put()
     path.write_text(path.read_text()[:600])
@@ -143,6 +156,7 @@ def test_one_that_is_cut_off_is_named(baselines: Baselines) -> None:
     (["boot.baseline", "--rr", "replay:x"], "--rr has no place in a replay"),
     (["boot.baseline", "--timeout", "0"], "--timeout wants a positive number"),
     (["boot.baseline", "--accept", "--smp", "2"], "--accept boots as [boot] says"),
+    (["boot.baseline", "--accept", "--runs", "0"], "--runs wants a number of boots"),
     (["boot.baseline", "--matrix", "nosuch"], "nosuch: the matrix cannot be read"),
     (["boot.baseline", "-k", "other"], "-k other: no name matches"),
 ])
@@ -223,6 +237,14 @@ def test_accept_leaves_a_baseline_that_is_right(baselines: Baselines) -> None:
     assert path.stat().st_mtime_ns == before and path.read_text() == baselines.recorded
 
 
+def test_accept_writes_line_feeds_alone(baselines: Baselines) -> None:
+    path = baselines.other("boot")
+    path.write_bytes(("# why\n" + path.read_text()).replace("\n", "\r\n").encode())
+    done = baselines.replay("--accept", path, "--runs", "1").expect(0)
+    assert b"\r" not in path.read_bytes() and path.read_text().startswith("# why\n")
+    assert "-bootsonde-baseline 1" not in done.out
+
+
 def test_accept_refuses_what_somebody_else_has_changed_meanwhile(baselines: Baselines) -> None:
     path = baselines.put("boot", (f"append = {BOOTS}", f"append = {OTHER}"), ("until = login:", "until = summary:"))
     with baselines.lab.running("--accept", path, "--runs", "2", verb="replay") as process:
@@ -261,3 +283,4 @@ def test_bisect_answers_as_git_bisect_run_wants(baselines: Baselines, changes: l
 def test_bisect_takes_a_wrong_command_for_no_bad_kernel(baselines: Baselines) -> None:
     baselines.replay("--bisect", baselines.put(), "--nosuch").expect(125)
     baselines.replay("--bisect", baselines.put("a"), baselines.put("b")).expect(125)
+    baselines.replay("--bisect", baselines.put("a"), "--junitxml", "a.xml").expect(125)

@@ -47,7 +47,7 @@ def pairs(option: str, words: Sequence[str]) -> Dict[str, str]:
 
 def globs_of(words: Sequence[str]) -> List[str]:
     """--functions' names. Raises UserError."""
-    globs = [glob for word in words for glob in word.split(",")]
+    globs = [glob.strip() for word in words for glob in word.split(",")]
     if not all(globs):
         raise UserError("--functions wants names with commas between them")
     return globs
@@ -115,6 +115,12 @@ def check_timeout(seconds: float) -> None:
     """Raises UserError."""
     if not seconds > 0:  # NaN is none
         raise UserError("--timeout wants a positive number of seconds")
+
+
+def check_runs(runs: int) -> None:
+    """Raises UserError."""
+    if runs < 1:
+        raise UserError("--runs wants a number of boots, 1 or more")
 
 
 def check_output(option: str, path: str, boot: BootRequest, scenario: Optional[str]) -> None:

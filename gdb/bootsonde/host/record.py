@@ -16,10 +16,10 @@ from bootsonde.host import exactwords
 from bootsonde.host.baselines import SUFFIX, cprobe, publish, text_of
 from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, path_of, temporary_folder
 from bootsonde.host.identity import sha256
-from bootsonde.host.options import (ICOUNT, add_boot_options, boot_request, check_output, check_timeout, check_until,
-                                    conf_of_folder, globs_of, launcher_options, pairs)
+from bootsonde.host.options import (ICOUNT, add_boot_options, boot_request, check_output, check_runs, check_timeout,
+                                    check_until, conf_of_folder, globs_of, launcher_options, pairs)
 from bootsonde.host.report import report, shown
-from bootsonde.model.baseline import FILES, OPTIONS, Boot, put_in
+from bootsonde.model.baseline import FILES, OPTIONS, Boot, is_utf8, put_in
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, Outcome
 
@@ -94,8 +94,7 @@ def _check(words: argparse.Namespace) -> None:
         raise UserError("--set is for a scenario, and there is none")
     if words.scenario is not None and not os.path.isfile(words.scenario):
         raise UserError(f"{words.scenario}: no such scenario")
-    if words.runs < 1:
-        raise UserError("--runs wants a number of boots, 1 or more")
+    check_runs(words.runs)
     for option, why in (("rr", "what repeats is found by booting anew"), ("write", "each boot would find another disk"),
                         ("plugin", "a baseline has no place for it")):
         if getattr(words, option):
@@ -124,10 +123,14 @@ def _boot_of(words: argparse.Namespace, qemu_args: List[str], conf: Dict[str, st
         if "\n" in value or "\r" in value:
             raise UserError(f"--{name}: a line break in it cannot be written down")
     settings = [f"{name}={text}" for name, text in pairs("--set", words.set).items()]
-    return Boot(scenario=near(words.scenario) if words.scenario is not None else None, settings=settings,
+    boot = Boot(scenario=near(words.scenario) if words.scenario is not None else None, settings=settings,
                 functions=globs_of(words.functions), files=words.file, all=words.all, arguments=words.args,
                 options=options, qemu=" ".join(map(shlex.quote, qemu_args)) if qemu_args else None,
                 until=words.until or ([DEFAULT_END] if words.scenario is None else []), timeout_s=words.timeout)
+    for line in boot.lines():
+        if not is_utf8(line):
+            raise UserError(f"{line}: this is no UTF-8, and cannot be written down")
+    return boot
 
 
 def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:

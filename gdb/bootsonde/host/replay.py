@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from bootsonde.host.baselines import SUFFIX
 from bootsonde.host import exactwords
 from bootsonde.host.jobs import side_by_side
-from bootsonde.host.options import add_boot_options, check_timeout, launcher_options
+from bootsonde.host.options import add_boot_options, check_runs, check_timeout, launcher_options
 from bootsonde.host.record import RUNS
 from bootsonde.host.replaying import Choice, Result, State, carry_out, choose, replays_of
 from bootsonde.model.baseline import FILES
@@ -107,9 +107,11 @@ def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
     options = _options(words, qemu_args)
     if words.timeout is not None:
         check_timeout(words.timeout)
+    check_runs(words.runs)
     paths = _files(words.baselines)
-    if words.bisect and (len(paths) != 1 or words.matrix or words.jobs or words.only):
-        raise UserError("--bisect asks one question: give one baseline, and no --matrix, -n or -k")
+    if words.bisect and (len(paths) != 1 or words.matrix or words.jobs or words.only or words.junitxml or words.keep):
+        raise UserError("--bisect asks one question, and keeps nothing: give one baseline, and no --matrix, -n, -k, "
+                        "--junitxml or --keep")
     if words.accept and (options or words.matrix or words.jobs or words.only or words.junitxml):
         raise UserError("--accept boots as [boot] says, and keeps it: change it there, and leave the boot's options, "
                         "--matrix, -n, -k and --junitxml out")
