@@ -53,6 +53,13 @@ def test_the_console_counts(baselines: Baselines) -> None:
     assert "expected  PASS tsc_stands_still" in done.out and "came      PASS tsc_advances" in done.out
 
 
+@pytest.mark.parametrize("more", [(), ("--junitxml", "j.xml")], ids=["alone", "pytest"])
+def test_of_equal_boots_another_machine_is_said_once(baselines: Baselines, more: tuple[str, ...]) -> None:
+    done = baselines.replay(baselines.put("a"), baselines.put("b"), "--memory", "255M", *more).expect(0)
+    assert done.out.count('\n  note: -m: "256M" in the baseline, "255M" now\n') == 1
+    assert re.findall(r"^equal +(\w+)", done.out, re.MULTILINE) == ["a", "b"]
+
+
 def test_another_kernel_is_noted(baselines: Baselines, tmp_path: Path) -> None:
     kernel = tmp_path / "kernel.full"
     kernel.write_bytes((baselines.lab.build / "guest" / "clockguest.full").read_bytes())
@@ -159,6 +166,8 @@ def test_one_that_is_cut_off_is_named(baselines: Baselines) -> None:
     (["boot.baseline", "--accept", "--runs", "0"], "--runs wants a number of boots"),
     (["boot.baseline", "--matrix", "nosuch"], "nosuch: the matrix cannot be read"),
     (["boot.baseline", "-k", "other"], "-k other: no name matches"),
+    (["boot.baseline", "-k", "boot", "-n", "0"], "-n 0: a number of replays, 1 or more"),
+    (["boot.baseline", "-k", "boot", "-n", "x"], "-n x: a number of replays, 1 or more"),
 ])
 def test_refused(baselines: Baselines, words: list[str], says: str) -> None:
     if words != ["."]:
@@ -284,3 +293,12 @@ def test_bisect_takes_a_wrong_command_for_no_bad_kernel(baselines: Baselines) ->
     baselines.replay("--bisect", baselines.put(), "--nosuch").expect(125)
     baselines.replay("--bisect", baselines.put("a"), baselines.put("b")).expect(125)
     baselines.replay("--bisect", baselines.put("a"), "--junitxml", "a.xml").expect(125)
+
+
+def test_bisect_takes_an_error_of_its_own_for_no_bad_kernel(baselines: Baselines) -> None:
+    """Of ours, as of Python's when it has nowhere to write to: 1 would be a verdict."""
+    path = baselines.put()
+    for out in ("/dev/full", "| true"):
+        command = f'"$@" {out if out.startswith("|") else "> " + out}; exit ${{PIPESTATUS[0]}}'
+        done = baselines.lab.command(["bash", "-c", command, "sh", *baselines.lab.words("replay", "--bisect", path)])
+        assert done.expect(125)
