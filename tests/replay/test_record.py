@@ -162,6 +162,13 @@ def test_a_boot_that_is_lost_records_nothing(baselines: Baselines) -> None:
     baselines.expect_nothing_left()
 
 
+def test_a_guest_whose_files_have_no_room_is_said(baselines: Baselines) -> None:
+    words = baselines.lab.words("record", *LITTLE, "-o", "a.baseline")
+    done = baselines.lab.command(["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *words]).expect(2)
+    assert "the guest did not start: " in done.err and ": File too large" in done.err, done
+    baselines.expect_nothing_left()
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_and_leaves_nothing(baselines: Baselines, number: int, status: int) -> None:
     words = (*LITTLE, "--until", "never", "-o", "a.baseline")
