@@ -584,6 +584,16 @@ def test_what_is_left_out_has_no_duration(make: Make, judge: Judge, tmp_path: Pa
     assert judge(text, slowed(delay=52.0), "--slower", "5").status == 0
 
 
+@pytest.mark.parametrize("console, reason, equal", [
+    ("exact", "panic: at 0xffffffff80200020, 5 ms", True), ("exact", "panic: at 0xffffffff80200010, 6 ms", False),
+    ("text", "panic: at 0xffffffff80200010, 6 ms", True), ("text", "panic: of 0xffffffff80200010, 5 ms", False),
+    ("none", "panic: at 0xffffffff80200010", False)], ids=repr)
+def test_a_reason_is_compared_as_a_line_of_the_console(make: Make, judge: Judge, console: str, reason: str, equal: bool
+                                                       ) -> None:
+    text = make(json_lines(end={"reason": "panic: at 0xffffffff80200010, 5 ms"}), "--console", console)
+    assert judge(text, json_lines(end={"reason": reason})).status == (0 if equal else 1)
+
+
 # -- What cannot be read --
 
 HEAD = "bootsonde-baseline 1\n"
