@@ -53,6 +53,13 @@ def test_the_console_counts(baselines: Baselines) -> None:
     assert "expected  PASS tsc_stands_still" in done.out and "came      PASS tsc_advances" in done.out
 
 
+def test_what_is_kept_of_one_name_is_kept_apart(baselines: Baselines, tmp_path_factory: pytest.TempPathFactory) -> None:
+    paths = [baselines.other("boot").rename(tmp_path_factory.mktemp(name) / "boot.baseline") for name in ("a", "b")]
+    out = baselines.replay(*paths, "--keep", "kept").expect(1).out
+    assert len(set(re.findall(r"^  trace in (.*)$", out, re.MULTILINE))) == 2
+    assert len(list((baselines.folder / "kept").glob("*.trace"))) == 2
+
+
 @pytest.mark.parametrize("more", [(), ("--junitxml", "j.xml")], ids=["alone", "pytest"])
 def test_of_equal_boots_another_machine_is_said_once(baselines: Baselines, more: tuple[str, ...]) -> None:
     done = baselines.replay(baselines.put("a"), baselines.put("b"), "--memory", "255M", *more).expect(0)

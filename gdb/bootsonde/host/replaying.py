@@ -215,8 +215,9 @@ class _Replaying:
             self._is_kept = True
             return [f"{name} in {path}" for name, path in found]
         near = os.path.dirname(os.path.relpath(self._asked.path))
-        stem = re.sub(r"[^\w.,=+-]", "_", self._asked.name if near.startswith(os.pardir) else
-                      os.path.join(near, self._asked.name))
+        if near.startswith(os.pardir):  # Several may have one name.
+            near = os.path.dirname(os.path.abspath(self._asked.path))[1:]
+        stem = re.sub(r"[^\w.,=+-]", "_", os.path.join(near, self._asked.name))
         lines = []
         for name, path in found:
             to = os.path.join(self._asked.keep, f"{stem}.{name}")
