@@ -8,15 +8,6 @@
 
 /* -- What is shown -- */
 
-static int by_place(const void *a, const void *b)
-{
-	const struct cp_step_details *x = a, *y = b;
-
-	if (x->stream != y->stream)
-		return x->stream < y->stream ? -1 : 1;
-	return x->at < y->at ? -1 : x->at > y->at;
-}
-
 const struct cp_step_details *cp_diff_details(const struct cp_diff *diff, int side, int stream, size_t at)
 {
 	const struct cp_diff_side *s = &diff->sides[side];
@@ -27,7 +18,7 @@ const struct cp_step_details *cp_diff_details(const struct cp_diff *diff, int si
 	if (!of || !s->detail_count)
 		return NULL;
 	key.stream = (size_t)(of - s->steps.streams);
-	ret = bsearch(&key, s->details, s->detail_count, sizeof(key), by_place);
+	ret = bsearch(&key, s->details, s->detail_count, sizeof(key), cp_step_details_by_place);
 	return ret && ret->known ? ret : NULL;
 }
 
@@ -101,9 +92,9 @@ static struct cp_error *look(struct cp_diff_side *side)
 
 	if (!side->detail_count)
 		return NULL;
-	qsort(side->details, side->detail_count, sizeof(*side->details), by_place);
+	qsort(side->details, side->detail_count, sizeof(*side->details), cp_step_details_by_place);
 	for (size_t i = 1; i < side->detail_count; i++) {
-		if (by_place(&side->details[kept], &side->details[i]))
+		if (cp_step_details_by_place(&side->details[kept], &side->details[i]))
 			side->details[++kept] = side->details[i];
 	}
 	side->detail_count = kept + 1;

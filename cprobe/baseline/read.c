@@ -293,13 +293,6 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static int by_duration(const void *a, const void *b)
-{
-	const struct cp_duration *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
 static struct cp_error *finish(struct cp_reading *r)
 {
 	struct cp_baseline *to = r->to;
@@ -311,8 +304,7 @@ static struct cp_error *finish(struct cp_reading *r)
 		return cp_reading_bad(r, "cut off: [end] with its outcome is wanted last; fetch the file again, or record it anew");
 	if (to->place_count)
 		qsort(to->places, to->place_count, sizeof(*to->places), by_name);
-	if (to->durations.count)
-		qsort(to->durations.items, to->durations.count, sizeof(*to->durations.items), by_duration);
+	cp_durations_sort(&to->durations);
 	return NULL;
 }
 
@@ -503,4 +495,11 @@ void cp_baseline_close(struct cp_baseline *baseline)
 	cp_arena_deinit(&baseline->arena);
 	free(baseline->path);
 	free(baseline);
+}
+
+const struct cp_baseline_place *cp_baseline_place_of(const struct cp_baseline *baseline, const char *name)
+{
+	struct cp_baseline_place key = { .name = name };
+
+	return baseline->place_count ? bsearch(&key, baseline->places, baseline->place_count, sizeof(key), by_name) : NULL;
 }
