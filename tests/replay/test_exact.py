@@ -258,6 +258,7 @@ def test_an_overlay_is_refused(lab: Lab) -> None:
     (("--accel", "kvm"), "KVM counts no instructions"),
     (("--rr", "record:x"), "--rr: record --exact names QEMU's log itself"),
     (("--write",), "--write: a replay needs the disk as it was"),
+    (("--runs", "3"), "--runs has no meaning with --exact"),
 ])
 def test_what_cannot_be_recorded_is_refused(lab: Lab, words: tuple[str, ...], said: str) -> None:
     assert said in record(lab, *words).expect(2).err

@@ -128,6 +128,7 @@ def test_force_writes_over_it(baselines: Baselines) -> None:
     (["--all", "--rr", "record:x"], "--rr: "),
     (["--all", "--write"], "--write: "),
     (["--all", "--slower", "much"], "--slower much: give a whole number of percent, or no"),
+    (["--all", "--slower", "9" * 20], "give a whole number of percent, or no"),
     (["--all", "--timeout", "-1"], "--timeout wants a positive number"),
     (["--all", "--kernel", "nosuch"], "nosuch: no such kernel"),
     (["--all", "--initrd", "nosuch"], "no "),

@@ -171,6 +171,7 @@ def test_one_that_is_cut_off_is_named(baselines: Baselines) -> None:
     (["boot.baseline", "--timeout", "0"], "--timeout wants a positive number"),
     (["boot.baseline", "--accept", "--smp", "2"], "--accept boots as [boot] says"),
     (["boot.baseline", "--accept", "--runs", "0"], "--runs wants a number of boots"),
+    (["boot.baseline", "--runs", "2"], "--runs and --large are for --accept"),
     (["boot.baseline", "--matrix", "nosuch"], "nosuch: the matrix cannot be read"),
     (["boot.baseline", "-k", "other"], "-k other: no name matches"),
     (["boot.baseline", "-k", "boot", "-n", "0"], "-n 0: a number of replays, 1 or more"),

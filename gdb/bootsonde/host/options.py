@@ -16,6 +16,8 @@ _LAUNCHER = ("append", "memory", "smp", "cpu", "machine", "accel", "net", "icoun
 _LAUNCHER_FLAGS = ("write",)
 #: Options that name a file.
 _FILES = ("kernel", "symbols", "disk", "initrd")
+#: Boots whose traces are compared, where nobody says how many.
+RUNS = 3
 #: What --deterministic means where --icount does not say it; the launcher fixes seed and clock with it.
 ICOUNT = "shift=3,sleep=off"
 
@@ -117,10 +119,11 @@ def check_timeout(seconds: float) -> None:
         raise UserError("--timeout wants a positive number of seconds")
 
 
-def check_runs(runs: int) -> None:
-    """Raises UserError."""
-    if runs < 1:
+def checked_runs(runs: Optional[int]) -> int:
+    """Boots whose traces are compared. Raises UserError."""
+    if runs is not None and runs < 1:
         raise UserError("--runs wants a number of boots, 1 or more")
+    return RUNS if runs is None else runs
 
 
 def check_output(option: str, path: str, boot: BootRequest, scenario: Optional[str]) -> None:

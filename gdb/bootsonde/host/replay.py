@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set
 from bootsonde.host.baselines import SUFFIX
 from bootsonde.host import exactwords
 from bootsonde.host.jobs import side_by_side
-from bootsonde.host.options import add_boot_options, check_runs, check_timeout, launcher_options
-from bootsonde.host.record import RUNS
+from bootsonde.host.options import RUNS, add_boot_options, check_timeout, checked_runs, launcher_options
 from bootsonde.host.replaying import Choice, Result, State, carry_out, choose, replays_of
 from bootsonde.model.baseline import FILES
 from bootsonde.model.errors import UserError
@@ -54,8 +53,7 @@ def add_parser(verbs: Verbs) -> None:
                                                             "what changes; [boot] and comments stay")
     what.add_argument("--bisect", action="store_true", help="for git bisect run: one baseline, its exit codes, one "
                                                             "line")
-    verb.add_argument("--runs", metavar="N", type=int, default=RUNS, help="with --accept: boots to compare (default: "
-                                                                          f"{RUNS})")
+    verb.add_argument("--runs", metavar="N", type=int, help=f"with --accept: boots to compare (default: {RUNS})")
     verb.add_argument("--large", action="store_true", help="with --accept: write it even if it is larger than 1 MB")
     verb.add_argument("--timeout", metavar="S", type=float, help="seconds for each boot, in place of the baselines'")
     verb.add_argument("--keep", metavar="FOLDER", help="where traces and consoles of boots that diverge are kept "
@@ -116,7 +114,9 @@ def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
     options = _options(words, qemu_args)
     if words.timeout is not None:
         check_timeout(words.timeout)
-    check_runs(words.runs)
+    runs = checked_runs(words.runs)
+    if not words.accept and (words.runs is not None or words.large):
+        raise UserError("--runs and --large are for --accept")
     jobs = _jobs(words.jobs)
     paths = _files(words.baselines)
     if words.bisect and (len(paths) != 1 or words.matrix or words.jobs or words.only or words.junitxml or words.keep):
@@ -132,7 +132,7 @@ def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
         print(f"bootsonde: kernel {choice.kernel.path}", flush=True)
     if words.accept:
         from bootsonde.host.accept import accept
-        return accept(paths, choice, words.runs, words.large)
+        return accept(paths, choice, runs, words.large)
     if words.only or words.junitxml:
         return _by_pytest(words, paths, choice)
     asked = [replay for path in paths for replay in replays_of(path, choice)]
