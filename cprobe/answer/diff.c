@@ -8,15 +8,6 @@
 
 /* -- What is shown -- */
 
-static int by_place(const void *a, const void *b)
-{
-	const struct cp_step_details *x = a, *y = b;
-
-	if (x->stream != y->stream)
-		return x->stream < y->stream ? -1 : 1;
-	return x->at < y->at ? -1 : x->at > y->at;
-}
-
 const struct cp_step_details *cp_diff_details(const struct cp_diff *diff, int side, int stream, size_t at)
 {
 	const struct cp_diff_side *s = &diff->sides[side];
@@ -27,7 +18,7 @@ const struct cp_step_details *cp_diff_details(const struct cp_diff *diff, int si
 	if (!of || !s->detail_count)
 		return NULL;
 	key.stream = (size_t)(of - s->steps.streams);
-	ret = bsearch(&key, s->details, s->detail_count, sizeof(key), by_place);
+	ret = bsearch(&key, s->details, s->detail_count, sizeof(key), cp_step_details_by_place);
 	return ret && ret->known ? ret : NULL;
 }
 
@@ -101,9 +92,9 @@ static struct cp_error *look(struct cp_diff_side *side)
 
 	if (!side->detail_count)
 		return NULL;
-	qsort(side->details, side->detail_count, sizeof(*side->details), by_place);
+	qsort(side->details, side->detail_count, sizeof(*side->details), cp_step_details_by_place);
 	for (size_t i = 1; i < side->detail_count; i++) {
-		if (by_place(&side->details[kept], &side->details[i]))
+		if (cp_step_details_by_place(&side->details[kept], &side->details[i]))
 			side->details[++kept] = side->details[i];
 	}
 	side->detail_count = kept + 1;
@@ -214,29 +205,52 @@ static struct cp_error *add_note(void *context, const char *text)
 	return NULL;
 }
 
-static struct cp_error *compare_ends(struct cp_diff *diff)
+static bool are_same(const struct cp_text *a, const struct cp_text *b)
 {
-	json_t *a = diff->sides[0].trace->end, *b = diff->sides[1].trace->end;
-	static const char *const keys[] = { "outcome", "reason" };
-	struct cp_text texts[2] = { { .bytes = NULL }, { .bytes = NULL } };
+	return a->length == b->length && (!a->length || !memcmp(a->bytes, b->bytes, a->length));
+}
+
+/* As lines of the console are: a panic's is in the reason. */
+static struct cp_error *compare_reasons(const struct cp_diff *diff, const char *a, const char *b, bool *differ)
+{
+	const struct cp_step_rule *rule = &diff->sides[0].steps.rule;
+	struct cp_step_texts x = { .stream = 0 }, y = { .stream = 0 };
 	bool failed;
 
-	for (size_t i = 0; i < 2; i++) {
-		const char *was = json_string_value(json_object_get(a, keys[i]));
-		const char *is = json_string_value(json_object_get(b, keys[i]));
-
-		cp_text_printf(&texts[0], "%s%s", i ? ": " : "", was && *was ? was : "?");
-		cp_text_printf(&texts[1], "%s%s", i ? ": " : "", is && *is ? is : "?");
-	}
-	failed = texts[0].failed || texts[1].failed;
-	if (!failed && a && b && strcmp(texts[0].bytes, texts[1].bytes)) {
-		diff->outcomes[0] = texts[0].bytes;
-		diff->outcomes[1] = texts[1].bytes;
-		return NULL;
-	}
-	cp_text_deinit(&texts[0]);
-	cp_text_deinit(&texts[1]);
+	cp_step_of_line(a, strlen(a), rule, &x);
+	cp_step_of_line(b, strlen(b), rule, &y);
+	failed = x.what.failed || x.values.failed || y.what.failed || y.values.failed;
+	*differ = !are_same(&x.what, &y.what) || !are_same(&x.values, &y.values);
+	cp_step_texts_deinit(&x);
+	cp_step_texts_deinit(&y);
 	return failed ? &cp_error_no_memory : NULL;
+}
+
+static const char *of_end(const struct cp_trace *trace, const char *key)
+{
+	const char *text = json_string_value(json_object_get(trace->end, key));
+
+	return text && *text ? text : "?";
+}
+
+static struct cp_error *compare_ends(struct cp_diff *diff)
+{
+	const struct cp_trace *traces[2] = { diff->sides[0].trace, diff->sides[1].trace };
+	struct cp_error *error;
+	bool differ;
+
+	if (!traces[0]->end || !traces[1]->end)
+		return NULL;
+	error = compare_reasons(diff, of_end(traces[0], "reason"), of_end(traces[1], "reason"), &differ);
+	differ |= strcmp(of_end(traces[0], "outcome"), of_end(traces[1], "outcome")) != 0;
+	for (int side = 0; side < 2 && !error && differ; side++) {
+		struct cp_text text = { .bytes = NULL };
+
+		cp_text_printf(&text, "%s: %s", of_end(traces[side], "outcome"), of_end(traces[side], "reason"));
+		diff->outcomes[side] = text.bytes;
+		error = text.failed ? &cp_error_no_memory : NULL;
+	}
+	return error;
 }
 
 static struct cp_error *compare_machines(struct cp_diff *diff)

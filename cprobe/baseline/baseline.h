@@ -68,6 +68,9 @@ extern const char *const cp_ignored_words[CP_IGNORED_KINDS];
 #define CP_BASELINE_OUTCOMES "passed, failed, stopped, exit, timeout, lost, interrupted or usage"
 bool cp_baseline_is_outcome(const char *text);
 
+/* Where a function is; NULL: it does not say. */
+const struct cp_baseline_place *cp_baseline_place_of(const struct cp_baseline *baseline, const char *name);
+
 /* All its steps; `names` must outlive *ret, as must the baseline. */
 struct cp_error *cp_steps_of_baseline(const struct cp_baseline *baseline, const struct cp_step_rule *rule,
 	struct cp_names *names, struct cp_steps *ret);

@@ -177,8 +177,10 @@ static struct cp_error *take_duration(struct cp_reading *r, char *key, char *val
 	if (error)
 		return error;
 	if (!strcmp(key, "(whole boot)")) {
+		if (to->whole || !us)
+			error = cp_reading_bad(r, to->whole ? "%s is there twice" : "%s: a boot takes longer than that", key);
 		to->whole = us * 1000;
-		return NULL;
+		return error;
 	}
 	error = cp_reading_unescape(r, key, &length);
 	if (!error)
@@ -223,11 +225,31 @@ static struct cp_error *take_place(struct cp_reading *r, char *key, char *value)
 	return NULL;
 }
 
+/* Of two values it would not be known which one is meant. */
+static struct cp_error *check_once(struct cp_reading *r, const char *key)
+{
+	static const char *const once[] = { "console", "slower", "kernel", "build-id", "sha256", "qemu", "clock", "listed", "args",
+		"reason" };
+
+	if (r->section == CP_IN_DURATIONS || r->section == CP_IN_FUNCTIONS)	/* their keys are names */
+		return NULL;
+	for (size_t i = 0; i < sizeof(once) / sizeof(*once); i++) {
+		if (strcmp(key, once[i]))
+			continue;
+		if (r->keys & 1u << i)
+			return cp_reading_bad(r, "%s is there twice", key);
+		r->keys |= 1u << i;
+	}
+	return NULL;
+}
+
 struct cp_error *cp_reading_key(struct cp_reading *r, char *line)
 {
 	char *key = NULL, *value = NULL;
 	struct cp_error *error = split(r, line, &key, &value);
 
+	if (!error)
+		error = check_once(r, key);
 	if (error)
 		return error;
 	switch (r->section) {

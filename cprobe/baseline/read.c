@@ -98,12 +98,19 @@ static struct cp_error *end_loop(struct cp_reading *r)
 	return error ? error : add_line(r, CP_BASELINE_END, 0);
 }
 
-static struct cp_error *check_loops(struct cp_reading *r)
+/* What the section lacks, where it ends. */
+static struct cp_error *check_section(struct cp_reading *r)
 {
-	if (!r->depth)
-		return NULL;
-	r->number = r->loops[r->depth].number;
-	return cp_reading_bad(r, "this loop has no } before its section ends");
+	if (r->depth) {
+		r->number = r->loops[r->depth].number;
+		return cp_reading_bad(r, "this loop has no } before its section ends");
+	}
+	if (r->section == CP_IN_DURATIONS && r->to->durations.count && !r->to->durations.whole) {
+		r->number = r->begun;
+		return cp_reading_bad(r, "[durations] has no \"(whole boot) = N us\", by which the others are judged: give it, or "
+			"leave the section out");
+	}
+	return NULL;
 }
 
 /* "N times {" */
@@ -127,8 +134,11 @@ static struct cp_error *parse_step(const struct cp_reading *r, char *text, struc
 	char *values = NULL, *copy;
 	struct cp_error *error = NULL;
 
-	if (!is_line && text[length - 1] == '}')
+	if (!is_line)
 		values = strstr(text, " {");
+	if (values && text[length - 1] != '}')
+		return cp_reading_bad(r, "\"%.60s\": values stand as {VALUES} at the line's end, and a loop begins with \"N times {\"",
+			text);
 	if (values) {
 		text[length - 1] = 0;
 		*values = 0;	/* what is in front of it ends with no blank: it is escaped */
@@ -210,7 +220,7 @@ static struct cp_error *take_section(struct cp_reading *r, const char *line)
 		{ "[durations]", CP_IN_DURATIONS, 0 }, { "[console]", CP_IN_STEPS, CP_STREAM_CONSOLE },
 		{ "[session]", CP_IN_STEPS, CP_STREAM_SESSION }, { "[functions]", CP_IN_FUNCTIONS, 0 }, { "[end]", CP_IN_END, 0 },
 	};
-	struct cp_error *error = check_loops(r);
+	struct cp_error *error = check_section(r);
 	bool *seen;
 
 	if (error)
@@ -230,6 +240,7 @@ static struct cp_error *take_section(struct cp_reading *r, const char *line)
 	if (*seen)
 		return cp_reading_bad(r, "%s is there twice", line);
 	*seen = true;
+	r->begun = r->number;
 	return NULL;
 }
 
@@ -282,17 +293,10 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static int by_duration(const void *a, const void *b)
-{
-	const struct cp_duration *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
 static struct cp_error *finish(struct cp_reading *r)
 {
 	struct cp_baseline *to = r->to;
-	struct cp_error *error = check_loops(r);
+	struct cp_error *error = check_section(r);
 
 	if (error)
 		return error;
@@ -300,8 +304,7 @@ static struct cp_error *finish(struct cp_reading *r)
 		return cp_reading_bad(r, "cut off: [end] with its outcome is wanted last; fetch the file again, or record it anew");
 	if (to->place_count)
 		qsort(to->places, to->place_count, sizeof(*to->places), by_name);
-	if (to->durations.count)
-		qsort(to->durations.items, to->durations.count, sizeof(*to->durations.items), by_duration);
+	cp_durations_sort(&to->durations);
 	return NULL;
 }
 
@@ -492,4 +495,11 @@ void cp_baseline_close(struct cp_baseline *baseline)
 	cp_arena_deinit(&baseline->arena);
 	free(baseline->path);
 	free(baseline);
+}
+
+const struct cp_baseline_place *cp_baseline_place_of(const struct cp_baseline *baseline, const char *name)
+{
+	struct cp_baseline_place key = { .name = name };
+
+	return baseline->place_count ? bsearch(&key, baseline->places, baseline->place_count, sizeof(key), by_name) : NULL;
 }

@@ -28,6 +28,8 @@ struct cp_reading {
 	struct cp_baseline *to;
 	unsigned int number;		/* of the line */
 	enum cp_section section;
+	unsigned int begun;		/* the section's line */
+	uint32_t keys;			/* bits: of those that stand once, which were there */
 	int stream;			/* CP_IN_STEPS */
 	bool has_ended;			/* the outcome was there */
 	struct cp_open_loop loops[CP_BASELINE_DEEPEST + 1];

@@ -110,40 +110,20 @@ struct looking {
 	struct cp_step_texts texts;
 };
 
-static int by_name(const void *a, const void *b)
-{
-	const struct cp_baseline_place *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
-static bool copy(char **ret, const char *bytes, size_t length)
-{
-	*ret = malloc(length + 1);
-	if (*ret) {
-		memcpy(*ret, bytes, length);
-		(*ret)[length] = 0;
-	}
-	return *ret != NULL;
-}
-
 static struct cp_error *fill(struct looking *l, const struct cp_baseline_step *step, struct cp_step_details *ret)
 {
-	const struct cp_baseline *baseline = l->baseline;
-	struct cp_baseline_place key = { .name = step->what };
-	const struct cp_baseline_place *place = step->is_line || !baseline->place_count ? NULL :
-		bsearch(&key, baseline->places, baseline->place_count, sizeof(key), by_name);
+	const struct cp_baseline_place *place = step->is_line ? NULL : cp_baseline_place_of(l->baseline, step->what);
 	bool good = true;
 
 	step_of(step, &l->steps->rule, &l->texts);
 	ret->known = true;
 	ret->t = CP_TIME_UNKNOWN;
 	if (step->is_line)
-		good = copy(&ret->text, step->what, step->what_length);
+		good = cp_step_details_text(&ret->text, step->what, step->what_length);
 	else if (l->texts.values.length)
-		good = copy(&ret->values, l->texts.values.bytes, l->texts.values.length);
+		good = cp_step_details_text(&ret->values, l->texts.values.bytes, l->texts.values.length);
 	if (place && good) {
-		good = copy(&ret->file, place->file, strlen(place->file));
+		good = cp_step_details_text(&ret->file, place->file, strlen(place->file));
 		ret->line = place->line;
 	}
 	return good && !l->texts.what.failed && !l->texts.values.failed ? NULL : &cp_error_no_memory;

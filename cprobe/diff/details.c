@@ -16,25 +16,6 @@ struct looking {
 	uint8_t *known;			/* by id of the event, of one without values: 1 a step, 2 none, 0 not known yet; owned */
 };
 
-static int by_place(const void *a, const void *b)
-{
-	const struct cp_step_details *x = a, *y = b;
-
-	if (x->stream != y->stream)
-		return x->stream < y->stream ? -1 : 1;
-	return x->at < y->at ? -1 : x->at > y->at;
-}
-
-static bool copy(char **ret, const char *bytes, size_t length)
-{
-	*ret = malloc(length + 1);
-	if (*ret) {
-		memcpy(*ret, bytes, length);
-		(*ret)[length] = 0;
-	}
-	return *ret != NULL;
-}
-
 static struct cp_error *fill_details(struct looking *l, const struct cp_event *event, struct cp_step_details *ret)
 {
 	json_t *object = NULL;
@@ -46,9 +27,9 @@ static struct cp_error *fill_details(struct looking *l, const struct cp_event *e
 	ret->t = event->t;
 	ret->address = event->is_entry ? event->address : 0;
 	if (l->texts.values.length && !event->text)
-		good = copy(&ret->values, l->texts.values.bytes, l->texts.values.length);
+		good = cp_step_details_text(&ret->values, l->texts.values.bytes, l->texts.values.length);
 	if (event->text && good)
-		good = copy(&ret->text, event->text, event->text_length);
+		good = cp_step_details_text(&ret->text, event->text, event->text_length);
 	if (!good || !event->json)
 		return good ? NULL : &cp_error_no_memory;
 	error = cp_trace_object(event->json, event->json_length, &object);
@@ -57,7 +38,7 @@ static struct cp_error *fill_details(struct looking *l, const struct cp_event *e
 		json_t *line = json_object_get(object, "line");
 
 		ret->line = json_integer_value(line) > 0 ? (unsigned int)json_integer_value(line) : 0;
-		error = copy(&ret->file, file, strlen(file)) ? NULL : &cp_error_no_memory;
+		error = cp_step_details_text(&ret->file, file, strlen(file)) ? NULL : &cp_error_no_memory;
 	}
 	json_decref(object);
 	return error;
@@ -159,7 +140,7 @@ struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_deta
 
 	if (!count)
 		return NULL;
-	qsort(wanted, count, sizeof(*wanted), by_place);
+	qsort(wanted, count, sizeof(*wanted), cp_step_details_by_place);
 	if (steps->look)
 		return steps->look(steps, wanted, count);
 	l.seen = calloc(steps->stream_count + 1, sizeof(*l.seen));

@@ -95,6 +95,12 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+void cp_durations_sort(struct cp_durations *durations)
+{
+	if (durations->count)
+		qsort(durations->items, durations->count, sizeof(*durations->items), by_name);
+}
+
 static struct cp_error *finish(struct summing *s, struct cp_durations *ret)
 {
 	uint64_t end = cp_trace_end_time(s->trace);
@@ -112,7 +118,7 @@ static struct cp_error *finish(struct summing *s, struct cp_durations *ret)
 		if (s->sums[i])
 			ret->items[ret->count++] = (struct cp_duration){ ret->names.texts[i], s->sums[i] };
 	}
-	qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
+	cp_durations_sort(ret);
 	ret->whole = end;
 	return NULL;
 }

@@ -28,6 +28,9 @@ uint64_t cp_durations_least(const struct cp_durations *durations);
 struct cp_error *cp_durations_of_trace(struct cp_trace *trace, const struct cp_step_rule *rule, struct cp_durations *ret);
 void cp_durations_deinit(struct cp_durations *durations);
 
+/* By name, when they are all there. */
+void cp_durations_sort(struct cp_durations *durations);
+
 /* NULL: there is none. */
 const struct cp_duration *cp_duration_of(const struct cp_durations *durations, const char *name);
 

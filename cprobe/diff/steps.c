@@ -136,3 +136,22 @@ void cp_step_details_deinit(struct cp_step_details *details, size_t count)
 		free(details[i].file);
 	}
 }
+
+int cp_step_details_by_place(const void *a, const void *b)
+{
+	const struct cp_step_details *x = a, *y = b;
+
+	if (x->stream != y->stream)
+		return x->stream < y->stream ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+bool cp_step_details_text(char **ret, const char *bytes, size_t length)
+{
+	*ret = malloc(length + 1);
+	if (*ret) {
+		memcpy(*ret, bytes, length);
+		(*ret)[length] = 0;
+	}
+	return *ret != NULL;
+}

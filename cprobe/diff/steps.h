@@ -99,6 +99,12 @@ bool cp_steps_are_told(const struct cp_steps *steps);
 struct cp_error *cp_steps_look(const struct cp_steps *steps, struct cp_step_details *wanted, size_t count);
 void cp_step_details_deinit(struct cp_step_details *details, size_t count);
 
+/* Of two such structs, for qsort() and bsearch(): by stream and step. */
+int cp_step_details_by_place(const void *a, const void *b);
+
+/* Bytes as a string, malloc'ed; false: no memory. */
+bool cp_step_details_text(char **ret, const char *bytes, size_t length);
+
 /* -- One event of a trace (event.c) -- */
 
 /* A text that grows; zeroed it is empty. `failed`: there was no memory, and it is not whole. */

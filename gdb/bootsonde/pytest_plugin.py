@@ -15,12 +15,12 @@ import pytest
 
 from bootsonde.host.baselines import SUFFIX
 from bootsonde.host.options import check_timeout
-from bootsonde.host.replaying import Choice, Replay, Replaying, Result, State, choose, replays_of
+from bootsonde.host.replaying import Choice, Replay, Result, State, carry_out, choose, replays_of
 from bootsonde.model.baseline import FILES, OPTIONS
 from bootsonde.model.errors import UserError
 
-#: The property of a test's report that has its State.
-PROPERTY = "bootsonde"
+#: The properties of a test's report that have its State, and what is to be said of one that is equal.
+PROPERTY, NOTES = "bootsonde", "bootsonde-notes"
 _CHOICE = pytest.StashKey[Choice]()
 
 
@@ -101,28 +101,26 @@ class BaselineFile(pytest.File):
 
 
 class BaselineItem(pytest.Item):
-    """One boot. It is set up by booting, and runs by being compared."""
+    """One boot. It is set up by being carried out; what it says of the kernel is the outcome of its run."""
 
     def __init__(self, *, replay: Replay, **known: Any) -> None:
         super().__init__(**known)
-        self._replaying = Replaying(replay)
+        self._replay = replay
+        self._result = Result(State.USAGE)
 
     def setup(self) -> None:
-        """Boot. What is wrong here is an error, not a failure."""
-        self._replaying.__enter__()
-        self.addfinalizer(lambda: self._replaying.__exit__(None))
-        self._tell(self._replaying.boot())
+        """Boot, and compare. What is wrong here is an error, not a failure."""
+        self._result = carry_out(self._replay)
+        self.user_properties.append((PROPERTY, self._result.state.value))
+        if self._result.state is State.EQUAL and self._result.text:
+            self.user_properties.append((NOTES, self._result.text))
+        if self._result.state not in (State.EQUAL, State.DIVERGED):
+            pytest.fail(self._result.text, pytrace=False)
 
     def runtest(self) -> None:
-        """Compare."""
-        self._tell(self._replaying.compare())
-
-    def _tell(self, result: Optional[Result]) -> None:
-        if result is None:
-            return
-        self.user_properties.append((PROPERTY, result.state.value))
-        if result.state is not State.EQUAL:
-            pytest.fail(result.text, pytrace=False)
+        """Whether it went another way."""
+        if self._result.state is not State.EQUAL:
+            pytest.fail(self._result.text, pytrace=False)
 
     def reportinfo(self) -> Tuple[Union[Path, str], Optional[int], str]:
         """Where the test is, for pytest's reports."""

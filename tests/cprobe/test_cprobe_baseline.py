@@ -372,12 +372,11 @@ def test_kernel_baseline_is_refused_with_a_baseline(make: Make, judge: Judge, gu
 # -- What a person writes --
 
 def test_a_loop_is_the_steps_written_out(judge: Judge) -> None:
-    loop = written("start", "2 times {", "early", "3 times {", "poll", "}", "1 times {", "idle", "}", "}",
-                   "0x1 times {")
-    calls = ["start", *["early", "poll", "poll", "poll", "idle"] * 2, "0x1 times {"]
+    loop = written("start", "2 times {", "early", "3 times {", "poll", "}", "1 times {", "idle", "}", "}")
+    calls = ["start", *["early", "poll", "poll", "poll", "idle"] * 2]
     assert judge(loop, boot(calls, [])).status == 0
-    assert judge(written(*calls[:-1], "0x1 times\\x20{"), boot(calls, [])).status == 0
-    fewer = judge(loop, boot(calls[:-6] + calls[-1:], []))
+    assert judge(written(*calls, "0x1 times\\x20{"), boot([*calls, "0x1 times {"], [])).status == 0
+    fewer = judge(loop, boot(calls[:-5], []))
     assert fewer.changes == {"loop": 5} or fewer.changes == {"missing": 5}
     assert judge(loop.replace("3 times", "4 times"), boot(calls, [])).status == 1
 
@@ -585,6 +584,16 @@ def test_what_is_left_out_has_no_duration(make: Make, judge: Judge, tmp_path: Pa
     assert judge(text, slowed(delay=52.0), "--slower", "5").status == 0
 
 
+@pytest.mark.parametrize("console, reason, equal", [
+    ("exact", "panic: at 0xffffffff80200020, 5 ms", True), ("exact", "panic: at 0xffffffff80200010, 6 ms", False),
+    ("text", "panic: at 0xffffffff80200010, 6 ms", True), ("text", "panic: of 0xffffffff80200010, 5 ms", False),
+    ("none", "panic: at 0xffffffff80200010", False)], ids=repr)
+def test_a_reason_is_compared_as_a_line_of_the_console(make: Make, judge: Judge, console: str, reason: str, equal: bool
+                                                       ) -> None:
+    text = make(json_lines(end={"reason": "panic: at 0xffffffff80200010, 5 ms"}), "--console", console)
+    assert judge(text, json_lines(end={"reason": reason})).status == (0 if equal else 1)
+
+
 # -- What cannot be read --
 
 HEAD = "bootsonde-baseline 1\n"
@@ -610,6 +619,8 @@ END = "[end]\noutcome = passed\n"
     (HEAD + "[vcpu 0]\n" + " 2 times {\n" * 33 + " a\n" + " }\n" * 33 + END, 35, "more than 32 loops"),
     (HEAD + "[vcpu 0]\n" + " 1000 times {\n" * 9 + " a\n" + " }\n" * 9 + END, 15, "more than 67108864 steps"),
     (HEAD + "[vcpu 0]\n" + " 60000000 times {\n }\n" * 3 + END, 6, "more than 67108864 steps"),
+    *((HEAD + f"[vcpu 0]\n {step}\n" + END, 3, "values stand as {VALUES}")
+      for step in ("a {b=1", "a {b=1}, c", "5 time {", "0x1 times {", "-1 times {")),
     (HEAD + "[vcpu 0]\n a\\q\n" + END, 3, "a backslash begins"),
     (HEAD + "[console]\n a\\\n" + END, 3, "a backslash begins"),
     (HEAD + "[vcpu 0]\n a {\\xg0}\n" + END, 3, "a backslash begins"),
@@ -622,6 +633,13 @@ END = "[end]\noutcome = passed\n"
     (HEAD + "[durations]\na = 5 ms\n" + END, 3, "with us"),
     (HEAD + "[durations]\na = 99999999999999999 us\n" + END, 3, "so long"),
     (HEAD + "[durations]\na = 5 us\na = 6 us\n" + END, 4, "a is there twice"),
+    (HEAD + "[durations]\n(whole boot) = 5 us\n(whole boot) = 6 us\n" + END, 4, "(whole boot) is there twice"),
+    (HEAD + "[durations]\n(whole boot) = 0 us\n" + END, 3, "a boot takes longer"),
+    (HEAD + "[durations]\na = 5 us\n\n" + END, 2, '"(whole boot) = N us"'),
+    (HEAD + "[compare]\nconsole = exact\nconsole = none\n" + END, 4, "console is there twice"),
+    (HEAD + "[compare]\nslower = 5%\nslower = no\n" + END, 4, "slower is there twice"),
+    (HEAD + "[recorded]\nqemu = 7\nqemu = 8\n" + END, 4, "qemu is there twice"),
+    (HEAD + "[end]\nreason = a\nreason = b\noutcome = passed\n", 4, "reason is there twice"),
     (HEAD + "[recorded]\nargs = {\n" + END, 3, "JSON is wanted"), (HEAD + "[functions]\na\n" + END, 3, "KEY = VALUE"),
     (HEAD + "[end]\noutcome = fine\n", 3, "passed, failed"), (HEAD + "[end]\nx = y\n", 3, 'no "x"'),
     (HEAD + END + "reason = x\n", 4, "behind the outcome"), (HEAD + END + "[vcpu 0]\n", 4, "behind the outcome"),

@@ -14,7 +14,8 @@ END = "\n[end]\noutcome = passed\n"
     Boot(scenario="../pvclock.py", settings=["tsc_freq=1", "watch=a b"], options={"icount": "shift=3"}),
     Boot(functions=["tsc_*", "lapic_?"], files=["a.c", "b.c"], arguments=True, until=["login: ", '"', "# a"],
          timeout_s=2.5, options={"append": "", "smp": "2", "disk": "my disk.img"}, qemu="-device 'a b'"),
-    Boot(all=True)], ids=["scenario", "functions", "all"])
+    Boot(scenario="a.py", settings=["text=a\nb"], qemu="-name 'a\nb'"),
+    Boot(all=True)], ids=["scenario", "functions", "line breaks", "all"])
 def test_boot_is_read_as_it_was_written(boot: Boot) -> None:
     text = put_in("bootsonde-baseline 1\n\n[recorded]\nkernel = k\n" + END, boot.lines(), [("disk", "d sha256:1")])
     found = read_baseline(text, "x")
@@ -25,6 +26,11 @@ def test_boot_is_read_as_it_was_written(boot: Boot) -> None:
 def test_order_and_indentation_do_not_matter() -> None:
     text = "# c\n\n  # d\nbootsonde-baseline   1\n[end]\noutcome = x\n[boot]\n   all=yes\n\n# e\n  smp =  2\n"
     assert read_baseline(text, "x").boot == Boot(all=True, options={"smp": "2"})
+
+
+def test_blanks_around_names_of_functions_mean_nothing() -> None:
+    text = "bootsonde-baseline 1\n[boot]\nfunctions = tsc_*, lapic_*\n" + END
+    assert read_baseline(text, "x").boot.functions == ["tsc_*", "lapic_*"]
 
 
 @pytest.mark.parametrize(("text", "says"), [
@@ -53,6 +59,12 @@ def test_what_is_no_baseline_is_named(text: str, says: str) -> None:
     ('until = "a', "x:3: a value that begins with"),
     ("= 3", "x:3: [boot] has lines KEY = VALUE"),
     ("scenario = a.py\nargs = yes", "x:4: args is the plugin's"),
+    ("scenario = a.py\nset = a=1\nset = a=2", "x:5: a is set already"),
+    ("functions = a\nall = yes", "x:4: all records every function"),
+    ("functions = a,,b", "x:3: functions are names"),
+    (r'append = "a\u0000b"', "x:3: a byte 0"),
+    ("append = a\0b", "x:3: a byte 0"),
+    (r'cpu = "\ud800"', "x:3: a byte 0, or half a character"),
 ])
 def test_a_mistake_in_boot_is_named_by_its_line(lines: str, says: str) -> None:
     with pytest.raises(UserError) as error:

@@ -35,6 +35,17 @@ def test_a_panic_is_told_whole_however_it_was_read(console: Path, parts: list[st
     assert ending.verdict.reason == "the guest panicked: panic: TSC not initialized"
 
 
+@pytest.mark.parametrize("stamp", ["[    0.123456] ", "[   12.5][    T1] ", "  "])
+def test_a_panics_time_is_not_in_the_reason(console: Path, stamp: str) -> None:
+    """Of a kernel that was built anew it is another one."""
+    ending = Ending(str(console), [], None, "")
+    grow(console, f"{stamp}Kernel panic - not syncing: [1.5] of 2\n")
+    ending.look(0)
+    ending.look(1)
+    assert ending.verdict is not None
+    assert ending.verdict.reason == "the guest panicked: Kernel panic - not syncing: [1.5] of 2"
+
+
 def test_the_first_panic_is_the_reason(console: Path) -> None:
     ending = Ending(str(console), [], None, "")
     grow(console, "panic: one\npanic: two\n")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from fetched import fetched
-from labkit import Done, Lab, open_lab
+from labkit import Done, Lab, open_lab, wait_for
 from terminals import PROMPT
 
 #: A guest that comes to login by itself.
@@ -258,6 +258,7 @@ def test_an_overlay_is_refused(lab: Lab) -> None:
     (("--accel", "kvm"), "KVM counts no instructions"),
     (("--rr", "record:x"), "--rr: record --exact names QEMU's log itself"),
     (("--write",), "--write: a replay needs the disk as it was"),
+    (("--runs", "3"), "--runs has no meaning with --exact"),
 ])
 def test_what_cannot_be_recorded_is_refused(lab: Lab, words: tuple[str, ...], said: str) -> None:
     assert said in record(lab, *words).expect(2).err
@@ -270,6 +271,26 @@ def test_an_older_recording_is_kept(plain: Recorded) -> None:
     before = {part: part.read_bytes() for part in lab.cwd.glob("boot.rr*")}
     assert "boot.rr is there already: --force writes over it" in record(lab, *BOOTS).expect(2).err
     record(lab, lab.stock("pvclock"), "--force").expect(2)
+    assert {part: part.read_bytes() for part in lab.cwd.glob("boot.rr*")} == before
+
+
+def test_of_two_at_once_one_is_refused(lab: Lab) -> None:
+    words = ("--exact", "-o", "boot", *BOOTS)
+    with lab.running(*words, verb="record") as one:
+        wait_for("QEMU's log", (lab.cwd / "boot.rr").exists)
+        assert "boot.rr is being recorded by somebody else" in record(lab, *BOOTS, "--force").expect(2).err
+        assert one.wait(30) == 0
+    assert len(list(lab.cwd.glob("boot.rr*"))) == 4
+
+
+def test_what_a_killed_one_was_to_replace_comes_back(plain: Recorded) -> None:
+    lab = plain.lab
+    before = {part: part.read_bytes() for part in lab.cwd.glob("boot.rr*")}
+    with lab.running("--exact", "-o", "boot", "--force", *BOOTS, verb="record") as process:
+        wait_for("a new log", lambda: (lab.cwd / "boot.rr.old").exists() and (lab.cwd / "boot.rr").exists())
+        process.kill()
+        process.wait()
+    assert "boot.rr is there already" in record(lab, *BOOTS).expect(2).err
     assert {part: part.read_bytes() for part in lab.cwd.glob("boot.rr*")} == before
 
 

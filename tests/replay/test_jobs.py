@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from labkit import wait_for
 
 from bootsonde.host.jobs import side_by_side
 from bootsonde.host.replaying import Kernel, Replay, Result, State
@@ -68,3 +70,33 @@ def test_who_stops_asking_ends_those_that_run(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "b").read_text()), 0)
     assert time.monotonic() - began < 30
+
+
+def test_they_end_with_who_asks_even_if_he_is_killed(tmp_path: Path) -> None:
+    """All of them have the end of a pipe that they write to, and nobody else."""
+    def carry_out(asked: Replay) -> Result:
+        (tmp_path / asked.name).touch()
+        time.sleep(60)
+        return Result(State.EQUAL)
+
+    reads, writes = os.pipe()
+    asks = os.fork()
+    if asks == 0:
+        try:
+            list(side_by_side(replays("a", "b"), 2, carry_out))
+        finally:
+            os._exit(0)
+    os.close(writes)
+    wait_for("both", lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists())
+    os.kill(asks, signal.SIGKILL)
+    os.waitpid(asks, 0)
+    assert select.select([reads], [], [], 15.0)[0] and os.read(reads, 1) == b""
+    os.close(reads)
+
+
+def test_an_error_in_one_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    def carry_out(asked: Replay) -> Result:
+        raise ValueError("what is wrong")
+
+    assert [result.state for _, (result, _) in side_by_side(replays("a"), 1, carry_out)] == [State.LOST]
+    assert "ValueError: what is wrong" in capfd.readouterr().err

@@ -44,6 +44,17 @@ def test_a_baseline_that_is_none_does_not_keep_others_from_running(baselines: Ba
     assert "a.baseline:5: [boot] has no 'appendix'" in done.out and "1 passed, 1 error" in done.out
 
 
+def test_a_baseline_that_cprobe_refuses_is_an_error(baselines: Baselines) -> None:
+    """It says nothing of the kernel."""
+    done = baselines.pytest(baselines.put("boot", ("console = exact", "console = nearly"))).expect(1)
+    assert "exact, text or none is wanted" in done.out and "1 error" in done.out.splitlines()[-1]
+
+
+def test_a_junit_file_that_cannot_be_written_is_no_divergence(baselines: Baselines) -> None:
+    done = baselines.replay(baselines.put(), "--junitxml", "/dev/full").expect(2)
+    assert "1 equal" in done.out and "bootsonde: --junitxml /dev/full: No space left on device" in done.err
+
+
 @pytest.mark.parametrize("jobs", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_junit_tells_failures_from_errors(baselines: Baselines, jobs: tuple[str, ...]) -> None:
     slow = baselines.put("slow", ("until = login:", "until = never\ntimeout = 1"))

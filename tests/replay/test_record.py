@@ -128,10 +128,12 @@ def test_force_writes_over_it(baselines: Baselines) -> None:
     (["--all", "--rr", "record:x"], "--rr: "),
     (["--all", "--write"], "--write: "),
     (["--all", "--slower", "much"], "--slower much: give a whole number of percent, or no"),
+    (["--all", "--slower", "9" * 20], "give a whole number of percent, or no"),
     (["--all", "--timeout", "-1"], "--timeout wants a positive number"),
     (["--all", "--kernel", "nosuch"], "nosuch: no such kernel"),
     (["--all", "--initrd", "nosuch"], "no "),
     (["--functions", "tsc_*,"], "--functions wants names"),
+    (["--all", "--append", "a=\udcff"], "this is no UTF-8, and cannot be written down"),
     (["--all", "-o", "other.txt"], "ends with .baseline"),
     (["--all", "-o", "nosuch/a.baseline"], "there is no folder"),
 ])
@@ -158,6 +160,13 @@ def test_a_boot_that_is_lost_records_nothing(baselines: Baselines) -> None:
         _, err = process.communicate(timeout=20)
         assert process.returncode == 3 and "nothing was recorded" in err
     assert not (baselines.folder / "a.baseline").exists()
+    baselines.expect_nothing_left()
+
+
+def test_a_guest_whose_files_have_no_room_is_said(baselines: Baselines) -> None:
+    words = baselines.lab.words("record", *LITTLE, "-o", "a.baseline")
+    done = baselines.lab.command(["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *words]).expect(2)
+    assert "the guest did not start: " in done.err and ": File too large" in done.err, done
     baselines.expect_nothing_left()
 
 

@@ -74,6 +74,20 @@ def test_the_console_counts(baselines: Baselines) -> None:
     assert "expected  PASS tsc_stands_still" in done.out and "came      PASS tsc_advances" in done.out
 
 
+def test_what_is_kept_of_one_name_is_kept_apart(baselines: Baselines, tmp_path_factory: pytest.TempPathFactory) -> None:
+    paths = [baselines.other("boot").rename(tmp_path_factory.mktemp(name) / "boot.baseline") for name in ("a", "b")]
+    out = baselines.replay(*paths, "--keep", "kept").expect(1).out
+    assert len(set(re.findall(r"^  trace in (.*)$", out, re.MULTILINE))) == 2
+    assert len(list((baselines.folder / "kept").glob("*.trace"))) == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--junitxml", "j.xml")], ids=["alone", "pytest"])
+def test_of_equal_boots_another_machine_is_said_once(baselines: Baselines, more: tuple[str, ...]) -> None:
+    done = baselines.replay(baselines.put("a"), baselines.put("b"), "--memory", "255M", *more).expect(0)
+    assert done.out.count('\n  note: -m: "256M" in the baseline, "255M" now\n') == 1
+    assert re.findall(r"^equal +(\w+)", done.out, re.MULTILINE) == ["a", "b"]
+
+
 def test_another_kernel_is_noted(baselines: Baselines, tmp_path: Path) -> None:
     kernel = tmp_path / "kernel.full"
     kernel.write_bytes((baselines.lab.build / "guest" / "clockguest.full").read_bytes())
@@ -150,6 +164,19 @@ def test_a_baseline_that_is_none_is_named_by_file_and_line(baselines: Baselines,
     baselines.expect_nothing_left()
 
 
+@pytest.mark.parametrize(("line", "byte"), [(1, b"\xff\xfe"), (3, b"\n\n\xe4")])
+def test_what_is_no_utf8_is_named_by_its_line(baselines: Baselines, line: int, byte: bytes) -> None:
+    path = baselines.put()
+    path.write_bytes(byte + path.read_bytes())
+    assert f"boot.baseline:{line}: a byte 0x" in baselines.replay(path).expect(2).out
+
+
+def test_a_device_is_no_baseline(baselines: Baselines) -> None:
+    path = baselines.folder / "zero.baseline"
+    path.symlink_to("/dev/zero")
+    assert "zero.baseline is a device" in baselines.replay(path).expect(2).out
+
+
 def test_one_that_is_cut_off_is_named(baselines: Baselines) -> None:
     path = baselines.put()
     path.write_text(path.read_text()[:600])
@@ -164,8 +191,12 @@ def test_one_that_is_cut_off_is_named(baselines: Baselines) -> None:
     (["boot.baseline", "--rr", "replay:x"], "--rr has no place in a replay"),
     (["boot.baseline", "--timeout", "0"], "--timeout wants a positive number"),
     (["boot.baseline", "--accept", "--smp", "2"], "--accept boots as [boot] says"),
+    (["boot.baseline", "--accept", "--runs", "0"], "--runs wants a number of boots"),
+    (["boot.baseline", "--runs", "2"], "--runs and --large are for --accept"),
     (["boot.baseline", "--matrix", "nosuch"], "nosuch: the matrix cannot be read"),
     (["boot.baseline", "-k", "other"], "-k other: no name matches"),
+    (["boot.baseline", "-k", "boot", "-n", "0"], "-n 0: a number of replays, 1 or more"),
+    (["boot.baseline", "-k", "boot", "-n", "x"], "-n x: a number of replays, 1 or more"),
 ])
 def test_refused(baselines: Baselines, words: list[str], says: str) -> None:
     if words != ["."]:
@@ -244,6 +275,14 @@ def test_accept_leaves_a_baseline_that_is_right(baselines: Baselines) -> None:
     assert path.stat().st_mtime_ns == before and path.read_text() == baselines.recorded
 
 
+def test_accept_writes_line_feeds_alone(baselines: Baselines) -> None:
+    path = baselines.other("boot")
+    path.write_bytes(("# why\n" + path.read_text()).replace("\n", "\r\n").encode())
+    done = baselines.replay("--accept", path, "--runs", "1").expect(0)
+    assert b"\r" not in path.read_bytes() and path.read_text().startswith("# why\n")
+    assert "-bootsonde-baseline 1" not in done.out
+
+
 def test_accept_refuses_what_somebody_else_has_changed_meanwhile(baselines: Baselines) -> None:
     path = baselines.put("boot", (f"append = {BOOTS}", f"append = {OTHER}"), ("until = login:", "until = summary:"))
     with baselines.lab.running("--accept", path, "--runs", "2", verb="replay") as process:
@@ -282,3 +321,13 @@ def test_bisect_answers_as_git_bisect_run_wants(baselines: Baselines, changes: l
 def test_bisect_takes_a_wrong_command_for_no_bad_kernel(baselines: Baselines) -> None:
     baselines.replay("--bisect", baselines.put(), "--nosuch").expect(125)
     baselines.replay("--bisect", baselines.put("a"), baselines.put("b")).expect(125)
+    baselines.replay("--bisect", baselines.put("a"), "--junitxml", "a.xml").expect(125)
+
+
+def test_bisect_takes_an_error_of_its_own_for_no_bad_kernel(baselines: Baselines) -> None:
+    """Of ours, as of Python's when it has nowhere to write to: 1 would be a verdict."""
+    path = baselines.put()
+    for out in ("/dev/full", "| true"):
+        command = f'"$@" {out if out.startswith("|") else "> " + out}; exit ${{PIPESTATUS[0]}}'
+        done = baselines.lab.command(["bash", "-c", command, "sh", *baselines.lab.words("replay", "--bisect", path)])
+        assert done.expect(125)

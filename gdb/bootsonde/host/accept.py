@@ -26,19 +26,20 @@ def accept(paths: List[str], choice: Choice, runs: int, is_large: bool) -> int:
 
 def _accept(path: str, choice: Choice, runs: int, is_large: bool) -> Outcome:
     old = load(path)
+    before = old.text.replace("\r\n", "\n")  # What is written has no others.
     base = os.path.dirname(os.path.abspath(path))
     print(f"bootsonde: {path}", flush=True)
     outcome, text = recorded_text(
         Recording(old.boot, choice.kernel, base, runs, choice.timeout_s or old.boot.timeout_s or TIMEOUT_S,
-                  ["--like", path]), boot_section(old.text))
+                  ["--like", path]), boot_section(before))
     if text is None:
         return outcome
-    text = with_comments(old.text, text)
-    if text == old.text:
+    text = with_comments(before, text)
+    if text == before:
         print(f"bootsonde: {path} is as it was", flush=True)
         return Outcome.PASSED
     check_size(text, path, is_large or len(old.text) > len(text))
     publish(path, text, old.text)
-    sys.stdout.writelines(difflib.unified_diff(old.text.splitlines(True), text.splitlines(True), path, f"{path} (now)"))
+    sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), text.splitlines(True), path, f"{path} (now)"))
     print(f"bootsonde: {path} was changed as shown", flush=True)
     return outcome

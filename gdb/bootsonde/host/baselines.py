@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import subprocess
 import time
 from typing import List, Optional, Tuple
@@ -15,6 +16,8 @@ from bootsonde.model.errors import UserError
 
 #: What a baseline's file ends with.
 SUFFIX = ".baseline"
+#: Bytes of a file above which it is none; cprobe's limit.
+_LARGEST = 256 << 20
 #: How long another may take to put its file in place, and cprobe to read traces; seconds.
 _LOCK_S, _CPROBE_S = 10.0, 600.0
 
@@ -27,12 +30,17 @@ def load(path: str) -> Baseline:
 def text_of(path: str) -> str:
     """A baseline's text. Raises UserError."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return file.read()
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, and a baseline is a file") from None
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path} is {'a folder' if os.path.isdir(path) else 'a device'}, and a baseline is a file")
+        if status.st_size > _LARGEST:
+            raise UserError(f"{path}: {status.st_size} bytes are too many for a baseline: it may have {_LARGEST}")
+        with open(path, "rb") as file:
+            data = file.read()
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no baseline: byte {error.start} is not UTF-8") from None
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise UserError(f"{path}:{line}: a byte {byte:#04x} that is no UTF-8: write it as \\x{byte:02x}") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: bootsonde record makes a baseline") from None
 

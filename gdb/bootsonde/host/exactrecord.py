@@ -6,6 +6,7 @@ QEMU's record/replay keeps what came from outside of the guest; under icount the
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import filecmp
 import os
 import shlex
@@ -67,9 +68,6 @@ def _check_recording(request: ExactRecording) -> None:
     if (option(options, "smp") or "1") != "1":
         raise UserError("record --exact works with one vCPU: QEMU (7.2 and 10.0) records no more. Leave --smp out; of "
                         "several vCPUs, boots under --deterministic repeat as well, and cprobe diff compares them")
-    files = Files(request.baseline)
-    if os.path.lexists(files.log) and not request.force:
-        raise UserError(f"{files.log} is there already: --force writes over it")
     folder = os.path.dirname(os.path.abspath(request.baseline))
     if not os.path.isdir(folder):
         raise UserError(f"{request.baseline}: there is no folder {folder}")
@@ -82,7 +80,7 @@ def record_exact(request: ExactRecording) -> int:
     """
     _check_recording(request)
     files = Files(os.path.abspath(request.baseline))
-    with _in_place_of_older(files) as kept:
+    with _alone(files), _in_place_of_older(files, request.force) as kept:
         code = _boot(request, files)
         if code not in (Outcome.PASSED.exit_code, Outcome.FAILED.exit_code, Outcome.TIMEOUT.exit_code):
             return code
@@ -93,8 +91,39 @@ def record_exact(request: ExactRecording) -> int:
 
 
 @contextlib.contextmanager
-def _in_place_of_older(files: Files) -> Iterator[List[bool]]:
-    """The new recording's parts stay where True was put into the list; else those that were there before come back."""
+def _alone(files: Files) -> Iterator[None]:
+    """Nobody else records there meanwhile. Raises UserError."""
+    path = f"{files.log}.lock"
+    try:
+        lock = open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{files.log} cannot be written: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{files.log} is being recorded by somebody else: wait for that, or name another") from None
+        try:
+            yield
+        finally:
+            os.unlink(path)
+
+
+def _put_back(files: Files) -> None:
+    for path in files.all:
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{path}.old", path)
+
+
+@contextlib.contextmanager
+def _in_place_of_older(files: Files, force: bool) -> Iterator[List[bool]]:
+    """The new recording's parts stay where True was put into the list; else those that were there before come back.
+
+    Raises UserError for an older one without `force`.
+    """
+    _put_back(files)  # Those of a run that was killed.
+    if os.path.lexists(files.log) and not force:
+        raise UserError(f"{files.log} is there already: --force writes over it")
     for path in files.all:
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, f"{path}.old")
@@ -104,12 +133,8 @@ def _in_place_of_older(files: Files) -> Iterator[List[bool]]:
     finally:
         for path in files.all:
             with contextlib.suppress(FileNotFoundError):
-                if kept:
-                    os.unlink(f"{path}.old")
-                else:
-                    os.unlink(path)
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(f"{path}.old", path)
+                os.unlink(f"{path}.old" if kept else path)
+        _put_back(files)
 
 
 def _boot(request: ExactRecording, files: Files) -> int:

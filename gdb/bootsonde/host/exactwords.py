@@ -14,8 +14,8 @@ from bootsonde.model.errors import UserError
 #: Seconds for a boot, or for the way to a place, where nobody says it.
 _TIMEOUT_S = 120.0
 #: What says how baselines are compared, and not how one boot is kept; of each verb.
-_NOT_RECORDED = ("args", "runs_given", "large", "slower", "console")
-_NOT_REPLAYED = ("matrix", "accept", "bisect", "keep", "junitxml", "jobs", "only", "exit_first", "large")
+_NOT_RECORDED = ("args", "runs", "large", "slower", "console")
+_NOT_REPLAYED = ("matrix", "accept", "bisect", "keep", "junitxml", "jobs", "only", "exit_first", "runs", "large")
 
 
 def add_record_options(verb: argparse.ArgumentParser) -> None:
@@ -45,8 +45,8 @@ def add_replay_options(verb: argparse.ArgumentParser) -> None:
 
 def _refuse(words: argparse.Namespace, names: Sequence[str]) -> None:
     for name in names:
-        if getattr(words, name, None):
-            option = {"jobs": "-n", "only": "-k", "exit_first": "-x", "runs_given": "--runs"}.get(name, f"--{name}")
+        if getattr(words, name, None) not in (None, False):
+            option = {"jobs": "-n", "only": "-k", "exit_first": "-x"}.get(name, f"--{name}")
             raise UserError(f"{option} has no meaning with --exact: leave one of them out")
 
 

@@ -72,8 +72,10 @@ class Guest:
         self.name = os.path.basename(self.folder)
         try:
             self._start()
-        except BaseException:
+        except BaseException as error:
             self.__exit__(None, None, None)
+            if isinstance(error, OSError):  # Of its files, for which there is no room.
+                raise LaunchError(3, f"{error.filename or self.folder}: {error.strerror}") from None
             raise
         return self
 

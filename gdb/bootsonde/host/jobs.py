@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import select
 import signal
+import threading
 import time
+import traceback
 from collections import deque
 from typing import Callable, Deque, Dict, Generator, List, Tuple
 
@@ -17,28 +18,52 @@ from bootsonde.host.replaying import Replay, Result, State
 Told = Tuple[Result, float]
 
 
+class _Lifeline:
+    """What all children end with: it is cut by their parent, or by its end, however that comes."""
+
+    def __init__(self) -> None:
+        self._reads, self._writes = os.pipe()
+
+    def hang_on(self) -> None:
+        """In a child: when it is cut, the child is ended as by SIGTERM, so that its guest ends, and its files go."""
+        os.close(self._writes)
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        os.read(self._reads, 1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    def cut(self) -> None:
+        """In the parent."""
+        os.close(self._writes)
+        os.close(self._reads)
+
+
 class _Child:
     """One replay in a process of its own."""
 
-    def __init__(self, asked: Replay, carry_out: Callable[[Replay], Result]) -> None:
+    def __init__(self, asked: Replay, carry_out: Callable[[Replay], Result], lifeline: _Lifeline) -> None:
         self.reads, writes = os.pipe()
         self._bytes = b""
         self._began = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            self._replay(asked, carry_out, writes)
+            self._replay(asked, carry_out, lifeline, writes)
         os.close(writes)
 
-    def _replay(self, asked: Replay, carry_out: Callable[[Replay], Result], writes: int) -> None:
+    def _replay(self, asked: Replay, carry_out: Callable[[Replay], Result], lifeline: _Lifeline, writes: int) -> None:
         """In the child, which never returns: its parent's exceptions and files are not its own."""
         status = 1
         try:
+            lifeline.hang_on()
             told: Told = (carry_out(asked), time.monotonic() - self._began)
             with os.fdopen(writes, "wb") as pipe:
                 pickle.dump(told, pipe)
             status = 0
         except KeyboardInterrupt:
             status = 130
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(status)
 
@@ -59,9 +84,8 @@ class _Child:
             how = f"by signal {status & 0x7f}" if status & 0x7f else f"with status {status >> 8}"
             return Result(State.LOST, f"bootsonde's process for it ended {how}"), time.monotonic() - self._began
 
-    def end(self) -> None:
-        """Before its own end: it ends its guest, and cleans up."""
-        os.kill(self.pid, signal.SIGTERM)
+    def wait(self) -> None:
+        """Until it has cleaned up; what it has to tell is of no interest."""
         os.close(self.reads)
         os.waitpid(self.pid, 0)
 
@@ -76,12 +100,13 @@ def side_by_side(asked: List[Replay], jobs: int, carry_out: Callable[[Replay], R
     running: Dict[int, Tuple[int, _Child]] = {}  # by the descriptor that it is read from
     ended: Dict[int, Told] = {}
     poll = select.poll()
+    lifeline = _Lifeline()
     try:
         for number, one in enumerate(asked):
             while number not in ended:
                 while waiting and len(running) < jobs:
                     first = waiting.popleft()
-                    child = _Child(asked[first], carry_out)
+                    child = _Child(asked[first], carry_out, lifeline)
                     running[child.reads] = (first, child)
                     poll.register(child.reads)
                 for descriptor, _ in poll.poll():
@@ -92,6 +117,6 @@ def side_by_side(asked: List[Replay], jobs: int, carry_out: Callable[[Replay], R
                         ended[which] = child.told()
             yield one, ended.pop(number)
     finally:
+        lifeline.cut()
         for _, child in running.values():
-            with contextlib.suppress(OSError):
-                child.end()
+            child.wait()

@@ -16,6 +16,8 @@ _LAUNCHER = ("append", "memory", "smp", "cpu", "machine", "accel", "net", "icoun
 _LAUNCHER_FLAGS = ("write",)
 #: Options that name a file.
 _FILES = ("kernel", "symbols", "disk", "initrd")
+#: Boots whose traces are compared, where nobody says how many.
+RUNS = 3
 #: What --deterministic means where --icount does not say it; the launcher fixes seed and clock with it.
 ICOUNT = "shift=3,sleep=off"
 
@@ -47,7 +49,7 @@ def pairs(option: str, words: Sequence[str]) -> Dict[str, str]:
 
 def globs_of(words: Sequence[str]) -> List[str]:
     """--functions' names. Raises UserError."""
-    globs = [glob for word in words for glob in word.split(",")]
+    globs = [glob.strip() for word in words for glob in word.split(",")]
     if not all(globs):
         raise UserError("--functions wants names with commas between them")
     return globs
@@ -115,6 +117,13 @@ def check_timeout(seconds: float) -> None:
     """Raises UserError."""
     if not seconds > 0:  # NaN is none
         raise UserError("--timeout wants a positive number of seconds")
+
+
+def checked_runs(runs: Optional[int]) -> int:
+    """Boots whose traces are compared. Raises UserError."""
+    if runs is not None and runs < 1:
+        raise UserError("--runs wants a number of boots, 1 or more")
+    return RUNS if runs is None else runs
 
 
 def check_output(option: str, path: str, boot: BootRequest, scenario: Optional[str]) -> None:

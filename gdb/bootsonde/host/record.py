@@ -16,10 +16,10 @@ from bootsonde.host import exactwords
 from bootsonde.host.baselines import SUFFIX, cprobe, publish, text_of
 from bootsonde.host.boots import TIMEOUT_S, Came, Kernel, boot_once, path_of, temporary_folder
 from bootsonde.host.identity import sha256
-from bootsonde.host.options import (ICOUNT, add_boot_options, boot_request, check_output, check_timeout, check_until,
-                                    conf_of_folder, globs_of, launcher_options, pairs)
+from bootsonde.host.options import (ICOUNT, RUNS, add_boot_options, boot_request, check_output, check_timeout,
+                                    check_until, checked_runs, conf_of_folder, globs_of, launcher_options, pairs)
 from bootsonde.host.report import report, shown
-from bootsonde.model.baseline import FILES, OPTIONS, Boot, put_in
+from bootsonde.model.baseline import FILES, OPTIONS, Boot, is_utf8, put_in
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import DEFAULT_END, Outcome
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: Characters of a baseline above which a repository should not have it unasked.
 _LARGE = 1_000_000
-#: Boots whose traces are compared, where nobody says how many.
-RUNS = 3
 
 
 @dataclass
@@ -56,7 +54,7 @@ def add_parser(verbs: Verbs) -> None:
     verb.set_defaults(carry_out=_record)
     verb.add_argument("scenario", metavar="SCENARIO", nargs="?", help="a file such as scenarios/pvclock.py")
     verb.add_argument("-o", "--output", metavar="BASELINE", required=True, help=f"the baseline, NAME{SUFFIX}")
-    verb.add_argument("--runs", metavar="N", type=int, default=RUNS, help=f"boots to compare (default: {RUNS})")
+    verb.add_argument("--runs", metavar="N", type=int, help=f"boots to compare (default: {RUNS})")
     verb.add_argument("--force", action="store_true", help="write over an existing baseline; replay --accept keeps "
                                                            "its comments")
     verb.add_argument("--large", action="store_true", help="write it even if it is larger than 1 MB")
@@ -94,13 +92,11 @@ def _check(words: argparse.Namespace) -> None:
         raise UserError("--set is for a scenario, and there is none")
     if words.scenario is not None and not os.path.isfile(words.scenario):
         raise UserError(f"{words.scenario}: no such scenario")
-    if words.runs < 1:
-        raise UserError("--runs wants a number of boots, 1 or more")
     for option, why in (("rr", "what repeats is found by booting anew"), ("write", "each boot would find another disk"),
                         ("plugin", "a baseline has no place for it")):
         if getattr(words, option):
             raise UserError(f"--{option}: {why}: leave it out")
-    if words.slower not in (None, "no") and not re.fullmatch(r"\d+%?", words.slower):
+    if words.slower not in (None, "no") and not re.fullmatch("[0-9]{1,9}%?", words.slower):
         raise UserError(f"--slower {words.slower}: give a whole number of percent, or no")
     if words.timeout is not None:
         check_timeout(words.timeout)
@@ -124,10 +120,14 @@ def _boot_of(words: argparse.Namespace, qemu_args: List[str], conf: Dict[str, st
         if "\n" in value or "\r" in value:
             raise UserError(f"--{name}: a line break in it cannot be written down")
     settings = [f"{name}={text}" for name, text in pairs("--set", words.set).items()]
-    return Boot(scenario=near(words.scenario) if words.scenario is not None else None, settings=settings,
+    boot = Boot(scenario=near(words.scenario) if words.scenario is not None else None, settings=settings,
                 functions=globs_of(words.functions), files=words.file, all=words.all, arguments=words.args,
                 options=options, qemu=" ".join(map(shlex.quote, qemu_args)) if qemu_args else None,
                 until=words.until or ([DEFAULT_END] if words.scenario is None else []), timeout_s=words.timeout)
+    for line in boot.lines():
+        if not is_utf8(line):
+            raise UserError(f"{line}: this is no UTF-8, and cannot be written down")
+    return boot
 
 
 def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
@@ -135,6 +135,7 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     if words.exact:
         return exactwords.record(words, qemu_args)
     exactwords.check_not_exact(words)
+    runs = checked_runs(words.runs)
     _check(words)
     if not words.output.endswith(SUFFIX) or os.path.basename(words.output) == SUFFIX:
         raise UserError(f"-o {words.output}: a baseline's name ends with {SUFFIX}, by which pytest finds it")
@@ -152,7 +153,7 @@ def _record(words: argparse.Namespace, qemu_args: List[str]) -> int:
     check_output("-o", output, request, words.scenario)
     compare = ["--console", words.console] if words.console is not None else []
     compare += ["--slower", words.slower.rstrip("%")] if words.slower is not None else []
-    outcome, text = recorded_text(Recording(boot, Kernel(request.kernel, request.symbols), base, words.runs,
+    outcome, text = recorded_text(Recording(boot, Kernel(request.kernel, request.symbols), base, runs,
                                             words.timeout or TIMEOUT_S, compare), boot.lines())
     if text is None:
         return outcome.exit_code

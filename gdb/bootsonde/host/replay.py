@@ -11,16 +11,16 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set
 
 from bootsonde.host.baselines import SUFFIX
 from bootsonde.host import exactwords
 from bootsonde.host.jobs import side_by_side
-from bootsonde.host.options import add_boot_options, check_timeout, launcher_options
-from bootsonde.host.record import RUNS
+from bootsonde.host.options import RUNS, add_boot_options, check_timeout, checked_runs, launcher_options
 from bootsonde.host.replaying import Choice, Result, State, carry_out, choose, replays_of
 from bootsonde.model.baseline import FILES
 from bootsonde.model.errors import UserError
@@ -53,8 +53,7 @@ def add_parser(verbs: Verbs) -> None:
                                                             "what changes; [boot] and comments stay")
     what.add_argument("--bisect", action="store_true", help="for git bisect run: one baseline, its exit codes, one "
                                                             "line")
-    verb.add_argument("--runs", metavar="N", type=int, default=RUNS, help="with --accept: boots to compare (default: "
-                                                                          f"{RUNS})")
+    verb.add_argument("--runs", metavar="N", type=int, help=f"with --accept: boots to compare (default: {RUNS})")
     verb.add_argument("--large", action="store_true", help="with --accept: write it even if it is larger than 1 MB")
     verb.add_argument("--timeout", metavar="S", type=float, help="seconds for each boot, in place of the baselines'")
     verb.add_argument("--keep", metavar="FOLDER", help="where traces and consoles of boots that diverge are kept "
@@ -72,6 +71,7 @@ class Report:
 
     def __init__(self) -> None:
         self.states: Counter[State] = Counter()
+        self._noted: Set[str] = set()
         self._began = time.monotonic()
 
     def add(self, name: str, result: Result, seconds: float) -> None:
@@ -79,7 +79,10 @@ class Report:
         self.states[result.state] += 1
         print(f"{result.state.value:<9} {name}  ({seconds:.2f} s)")
         for line in result.text.splitlines():
-            print(f"  {line}".rstrip())
+            if result.state is not State.EQUAL or line not in self._noted:
+                print(f"  {line}".rstrip())
+        if result.state is State.EQUAL:  # All may have been recorded on the same other machine: that is said once.
+            self._noted.update(result.text.splitlines())
         sys.stdout.flush()
 
     def summary(self) -> int:
@@ -100,16 +103,25 @@ def _replay(words: argparse.Namespace, qemu_args: List[str]) -> int:
         return _checked(words, qemu_args)
     except UserError as error:
         print(f"bootsonde: cannot be tested: {error}", file=sys.stderr)
-        return SKIP
+    except Exception as error:  # Python would end with 1, which is a verdict on the kernel.
+        if not isinstance(error, BrokenPipeError):
+            traceback.print_exc()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What it could not print it shall not try to at its end.
+    return SKIP
 
 
 def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
     options = _options(words, qemu_args)
     if words.timeout is not None:
         check_timeout(words.timeout)
+    runs = checked_runs(words.runs)
+    if not words.accept and (words.runs is not None or words.large):
+        raise UserError("--runs and --large are for --accept")
+    jobs = _jobs(words.jobs)
     paths = _files(words.baselines)
-    if words.bisect and (len(paths) != 1 or words.matrix or words.jobs or words.only):
-        raise UserError("--bisect asks one question: give one baseline, and no --matrix, -n or -k")
+    if words.bisect and (len(paths) != 1 or words.matrix or words.jobs or words.only or words.junitxml or words.keep):
+        raise UserError("--bisect asks one question, and keeps nothing: give one baseline, and no --matrix, -n, -k, "
+                        "--junitxml or --keep")
     if words.accept and (options or words.matrix or words.jobs or words.only or words.junitxml):
         raise UserError("--accept boots as [boot] says, and keeps it: change it there, and leave the boot's options, "
                         "--matrix, -n, -k and --junitxml out")
@@ -120,12 +132,12 @@ def _checked(words: argparse.Namespace, qemu_args: List[str]) -> int:
         print(f"bootsonde: kernel {choice.kernel.path}", flush=True)
     if words.accept:
         from bootsonde.host.accept import accept
-        return accept(paths, choice, words.runs, words.large)
+        return accept(paths, choice, runs, words.large)
     if words.only or words.junitxml:
         return _by_pytest(words, paths, choice)
     asked = [replay for path in paths for replay in replays_of(path, choice)]
     report = Report()
-    with contextlib.closing(side_by_side(asked, _jobs(words.jobs), carry_out)) as replays:
+    with contextlib.closing(side_by_side(asked, jobs, carry_out)) as replays:
         for replay, (result, seconds) in replays:
             report.add(replay.name, result, seconds)
             if words.exit_first and set(report.states) != {State.EQUAL}:
@@ -178,7 +190,7 @@ def _files(words: List[str]) -> List[str]:
 
 def _bisect(path: str, choice: Choice) -> int:
     result = carry_out(replays_of(path, replace(choice, keep=""))[0])
-    first = next((line for line in result.text.splitlines() if line.strip()), "")
+    first = next((line for line in result.text.splitlines() if line.strip() and result.state is not State.EQUAL), "")
     word = {State.EQUAL: "good", State.DIVERGED: "bad"}.get(result.state, f"cannot be tested: {result.state.value}")
     print(f"bootsonde: {word}{': ' if first else ''}{first}", flush=True)
     return result.state.exit_code if result.state in (State.EQUAL, State.DIVERGED) else SKIP
@@ -205,10 +217,11 @@ class _Front:
             self._tell(self._ended.pop(report.nodeid))
 
     def _tell(self, report: pytest.TestReport) -> None:
-        states = [value for name, value in report.user_properties if name == "bootsonde"]
-        state = State(states[-1]) if states else State.USAGE
+        known = dict(report.user_properties)
+        state = State(known.get("bootsonde", State.USAGE))
         name = report.nodeid.split("::", 1)[-1]
-        self._report.add(name, Result(state, str(report.longrepr or "")), self._seconds.pop(report.nodeid))
+        text = str(report.longrepr or known.get("bootsonde-notes", ""))
+        self._report.add(name, Result(state, text), self._seconds.pop(report.nodeid))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """What cannot be collected."""
@@ -254,9 +267,15 @@ def _by_pytest(words: argparse.Namespace, paths: List[str], choice: Choice) -> i
     report = Report()
     front = _Front(report)
     before = [(number, signal.signal(number, front.terminated)) for number in (signal.SIGTERM, signal.SIGHUP)]
+    unwritten = 0
     try:
         status = pytest.main([*arguments, *(["-x"] if words.exit_first else []), "--",
                               *(os.path.abspath(path) for path in paths)], plugins=[front])
+    except OSError as failure:  # The file is the last that it writes.
+        if not words.junitxml:
+            raise
+        print(f"bootsonde: --junitxml {words.junitxml}: {failure.strerror}", file=sys.stderr)
+        status, unwritten = pytest.ExitCode.OK, Outcome.USAGE.exit_code
     finally:
         for number, handler in before:
             signal.signal(number, handler)
@@ -268,4 +287,4 @@ def _by_pytest(words: argparse.Namespace, paths: List[str], choice: Choice) -> i
         return Outcome.USAGE.exit_code
     if not report.states:
         raise UserError(f"-k {words.only}: no name matches" if words.only else "nothing was replayed")
-    return report.summary()
+    return report.summary() or unwritten

@@ -7,7 +7,7 @@ import re
 import shutil
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Dict, List, Optional, Type
+from typing import Dict, List, Optional, Tuple, Type
 
 from bootsonde import places
 from bootsonde.host.baselines import cprobe, load
@@ -38,7 +38,8 @@ class State(str, Enum):
 
 @dataclass
 class Result:
-    """What became of a replay, and the text that says how it differs, or why it was not."""
+    """What became of a replay, and the text that says how it differs, or why it was not; where it is equal, on what
+    other machine."""
 
     state: State
     text: str = ""
@@ -116,8 +117,11 @@ def replays_of(path: str, choice: Choice) -> List[Replay]:
     return found
 
 
-class Replaying:
-    """One replay under way. A context manager: after it the boot's files are gone, but for those worth a look."""
+class _Replaying:
+    """One replay under way. A context manager: after it the boot's files are gone, but for those worth a look.
+
+    Raises UserError for what cannot be replayed.
+    """
 
     def __init__(self, asked: Replay) -> None:
         self._asked = asked
@@ -126,7 +130,7 @@ class Replaying:
         self._folder = ""
         self._is_kept = False
 
-    def __enter__(self) -> Replaying:
+    def __enter__(self) -> _Replaying:
         self._folder = temporary_folder("replay")
         return self
 
@@ -135,41 +139,36 @@ class Replaying:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def boot(self) -> Optional[Result]:
-        """A result only where there is nothing to compare: the boot does not come to an end by itself, or cannot be."""
+        """A result only where there is nothing to compare: the boot does not come to an end by itself."""
         asked = self._asked
-        try:
-            baseline = self._baseline = load(asked.path)
-            boot = replace(baseline.boot, options={**baseline.boot.options, **asked.options})
-            base = os.path.dirname(os.path.abspath(asked.path))
-            self._came = boot_once(boot, asked.kernel, base, self._folder,
-                                   asked.timeout_s or baseline.boot.timeout_s or TIMEOUT_S)
-        except UserError as error:
-            return Result(State.USAGE, str(error))
+        baseline = self._baseline = load(asked.path)
+        boot = replace(baseline.boot, options={**baseline.boot.options, **asked.options})
+        base = os.path.dirname(os.path.abspath(asked.path))
+        self._came = boot_once(boot, asked.kernel, base, self._folder,
+                               asked.timeout_s or baseline.boot.timeout_s or TIMEOUT_S)
         state = {Outcome.LOST: State.LOST, Outcome.TIMEOUT: State.TIMEOUT}.get(self._came.verdict.outcome)
         return Result(state, "\n".join(self._unfinished(self._came))) if state is not None else None
 
     def compare(self) -> Result:
         """After boot(): where it went another way than the baseline."""
         assert self._came is not None
-        try:
-            text = self._diff(self._came.trace)
-        except UserError as error:
-            return Result(State.USAGE, str(error))
-        if text is None:
-            return Result(State.EQUAL)
+        differs, text = self._diff(self._came.trace)
+        if not differs:
+            return Result(State.EQUAL, text)
         ended = [f"this boot: {self._came.verdict.outcome.value}: {self._came.verdict.reason}"]
         return Result(State.DIVERGED, "\n".join([text, *ended, *self._notes(), *self._kept(), *self._next()]))
 
-    def _diff(self, trace: str) -> Optional[str]:
+    def _diff(self, trace: str) -> Tuple[bool, str]:
+        """Whether the trace differs, and how; of one that does not, what was another machine."""
         path = self._asked.path
         status, text, said = cprobe("diff", path, trace)
         if not status:
-            return None
+            return False, "\n".join(line for line in text.split("\n") if line.startswith("note: "))
         try:  # Once more, with the kernel's lines of source where the trace has none.
             status, text, said = cprobe("diff", path, trace, "--kernel", self._asked.kernel.symbols)
         except UserError:
             pass
-        return "\n".join(part for part in (text.rstrip(), said) if part)
+        return True, "\n".join(part for part in (text.rstrip(), said) if part)
 
     def _unfinished(self, came: Came) -> List[str]:
         verdict = came.verdict
@@ -181,10 +180,10 @@ class Replaying:
         lines += [f"  next: {verdict.advice}"] if verdict.advice else []
         if os.path.exists(came.trace):
             try:
-                text = self._diff(came.trace)
+                differs, text = self._diff(came.trace)
             except UserError as error:
-                text = str(error)
-            lines += ["as far as it came:", text] if text else []
+                differs, text = True, str(error)
+            lines += ["as far as it came:", text] if differs else []
         return [*lines, *self._kept()]
 
     def _notes(self) -> List[str]:
@@ -216,8 +215,9 @@ class Replaying:
             self._is_kept = True
             return [f"{name} in {path}" for name, path in found]
         near = os.path.dirname(os.path.relpath(self._asked.path))
-        stem = re.sub(r"[^\w.,=+-]", "_", self._asked.name if near.startswith(os.pardir) else
-                      os.path.join(near, self._asked.name))
+        if near.startswith(os.pardir):  # Several may have one name.
+            near = os.path.dirname(os.path.abspath(self._asked.path))[1:]
+        stem = re.sub(r"[^\w.,=+-]", "_", os.path.join(near, self._asked.name))
         lines = []
         for name, path in found:
             to = os.path.join(self._asked.keep, f"{stem}.{name}")
@@ -241,5 +241,8 @@ class Replaying:
 
 def carry_out(asked: Replay) -> Result:
     """One replay from beginning to end."""
-    with Replaying(asked) as replaying:
-        return replaying.boot() or replaying.compare()
+    try:
+        with _Replaying(asked) as replaying:
+            return replaying.boot() or replaying.compare()
+    except UserError as error:
+        return Result(State.USAGE, str(error))

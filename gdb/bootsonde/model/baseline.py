@@ -77,21 +77,28 @@ class Baseline:
 
 
 def _quoted(value: str) -> str:
-    """A value that is empty, or whose blanks at its ends matter, is written as a string of JSON."""
-    is_plain = value and value == value.strip() and not value.startswith('"')
+    """A value that is empty or no whole line, or whose blanks at its ends matter, is written as a string of JSON."""
+    is_plain = value and value == value.strip() and not value.startswith('"') and "\n" not in value
     return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def _unquoted(value: str, where: str) -> str:
-    if not value.startswith('"'):
-        return value
-    try:
-        text = json.loads(value)
-    except ValueError:
-        text = None
+    text: object = value
+    if value.startswith('"'):
+        try:
+            text = json.loads(value)
+        except ValueError:
+            text = None
     if not isinstance(text, str):
         raise UserError(f'{where}: a value that begins with " ends with one, and is a string as JSON has it')
+    if "\0" in text or not is_utf8(text):
+        raise UserError(f"{where}: a byte 0, or half a character, cannot be passed on")
     return text
+
+
+def is_utf8(text: str) -> bool:
+    """Whether it can be written down: what the system gave us may have other bytes, as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_comment(line: str) -> bool:
@@ -157,6 +164,8 @@ def _read_boot(lines: List[_Numbered], path: str) -> Boot:
             raise UserError(f"{where}: {key} is yes or no, not {value!r}")
         if key == "set" and "=" not in value:
             raise UserError(f"{where}: set is NAME=VALUE, not {value!r}")
+        if key == "set" and value.split("=")[0] in [text.split("=")[0] for text in boot.settings]:
+            raise UserError(f"{where}: {value.split('=')[0]} is set already, and may be set once")
         seen[key] = number
         if key in OPTIONS:
             boot.options[key] = value
@@ -167,7 +176,9 @@ def _read_boot(lines: List[_Numbered], path: str) -> Boot:
         elif key == "set":
             boot.settings.append(value)
         elif key == "functions":
-            boot.functions += value.split(",")
+            boot.functions += [glob.strip() for glob in value.split(",")]
+            if "" in boot.functions:
+                raise UserError(f"{where}: functions are names with commas between them, and one is empty")
         elif key == "file":
             boot.files.append(value)
         elif key == "until":
@@ -182,6 +193,8 @@ def _read_boot(lines: List[_Numbered], path: str) -> Boot:
     if boot.scenario is not None and plugins:
         raise UserError(f"{path}:{seen[plugins[0]]}: {plugins[0]} is the plugin's, and a scenario is GDB's: one of "
                         "them records")
+    if boot.all and (boot.functions or boot.files):
+        raise UserError(f"{path}:{seen['all']}: all records every function: leave it out, or functions and file")
     if boot.scenario is None and not (boot.functions or boot.files or boot.all):
         raise UserError(f"{path}: [boot] does not say what is recorded: scenario, functions, file or all = yes is "
                         "expected there")

@@ -5,21 +5,14 @@ from __future__ import annotations
 from typing import List, Optional, Sequence
 
 from bootsonde.model.console import ConsoleLog, first_with
-from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice
+from bootsonde.model.outcome import PANIC, Outcome, Verdict, panic_advice, panic_reason
 
 #: After a panic the guest may go on talking, and leave by itself, as long as its console grows, within limits; seconds.
 PANIC_QUIET_S, PANIC_LIMIT_S = 0.5, 5.0
-#: Characters of a panic's line that a verdict repeats.
-REASON_LIMIT = 200
 #: What the reason of a run begins with that its end condition has ended; the plugin's as well.
 SHOWN = "the console shows "
 #: Lines of the console that are kept for the end.
 _TAIL = 20
-
-
-def _told(line: str) -> str:
-    """What a verdict says of a panic's line."""
-    return f"the guest panicked: {line.strip()[:REASON_LIMIT]}"
 
 
 class Ending:
@@ -78,12 +71,12 @@ class Ending:
 
     def _panicked_by(self, line: str, now: float) -> None:
         """A line says so. One that was read when it was not whole yet says more now."""
-        is_told = self._panic is not None and self._panic.reason == _told(self._panic_line)
+        is_told = self._panic is not None and self._panic.reason == panic_reason(self._panic_line)
         if is_told and line.startswith(self._panic_line):
             self._panic = None
             self._panic_line = ""
         self._panic_line = self._panic_line or line
-        self.panicked(_told(line), line, now)
+        self.panicked(panic_reason(line), line, now)
 
     @property
     def began_late(self) -> bool:

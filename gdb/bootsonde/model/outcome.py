@@ -10,6 +10,11 @@ from typing import Any, Dict, List, Mapping, Optional
 #: A word of the guest's that a boot has gone wrong, wherever on a line: FreeBSD and NetBSD, Linux, ddb, FreeBSD's KDB.
 PANIC = re.compile(r"(?:^|\s)panic: |Kernel panic - not syncing|^db(?:\{\d+\})?> |KDB: enter: ")
 
+#: Characters of a panic's line that a verdict repeats.
+REASON_LIMIT = 200
+#: A kernel's time stamp in front of a line, and what CONFIG_PRINTK_CALLER adds.
+_STAMP = re.compile(r"^\s*\[ *\d+\.\d+\](\[[\w ]+\])?")
+
 #: Functions that a kernel calls when it gives up; where they exist, a hit says why even before a console works.
 PANIC_FUNCTIONS = ("panic", "vpanic", "kdb_enter")
 
@@ -76,6 +81,11 @@ class Verdict:
                     for v in record.get("vcpus", ())])
 
 
+def panic_reason(line: str) -> str:
+    """What a verdict says of a panic's console line: without its time stamp, which is another one in each kernel."""
+    return f"the guest panicked: {_STAMP.sub('', line).strip()[:REASON_LIMIT]}"
+
+
 def panic_advice(line: str) -> str:
     """What to do about a panic's console line."""
     message = re.sub(r"^.*?(?:panic: |not syncing: )", "", line.strip())[:60].replace('"', "")
@@ -105,8 +115,7 @@ def guest_exit(status: Optional[int], console: str, shutdown: Optional[str] = No
             return Verdict(Outcome.FAILED, f"the guest left through debug-exit as passed, but says {summary.group(0)}")
         return Verdict(Outcome.PASSED, f"the guest left through debug-exit: {summary.group(0)}")
     if panic is not None:
-        return Verdict(Outcome.FAILED, f"the guest panicked: {panic.strip()}",
-                       panic_advice(panic))
+        return Verdict(Outcome.FAILED, panic_reason(panic), panic_advice(panic))
     if status == DEBUG_EXIT_FAILED:
         return Verdict(Outcome.FAILED, "the guest left through debug-exit as failed", "its console says what failed")
     if shutdown == "guest-reset":
