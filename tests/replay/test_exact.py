@@ -325,6 +325,18 @@ def test_a_part_that_is_missing_is_named(copy: Recorded, part: str) -> None:
     assert f"copy/boot{part} is not there" in copy.at(1, baseline="copy/boot").expect(2).err
 
 
+def test_a_trace_that_is_none_is_refused(copy: Recorded) -> None:
+    (copy.lab.cwd / "copy" / "boot.rr.trace").write_text("\n")
+    done = copy.at("tsc_init", baseline="copy/boot").expect(2)
+    assert "boot.rr.trace:1: " in done.err and "record it again" in done.err and "Traceback" not in done.err
+
+
+def test_a_trace_that_is_cut_off_does_not_say_what_was_not_entered(copy: Recorded) -> None:
+    trace = copy.lab.cwd / "copy" / "boot.rr.trace"
+    os.truncate(trace, 5000)
+    assert count(copy.at("tc_init", baseline="copy/boot").expect(0).out) == count(copy.state("tc_init"))
+
+
 def test_a_log_that_is_cut_off_is_refused(copy: Recorded) -> None:
     log = copy.lab.cwd / "copy" / "boot.rr"
     os.truncate(log, log.stat().st_size - 10)

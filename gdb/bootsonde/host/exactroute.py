@@ -15,7 +15,6 @@ from bootsonde.host.exactboot import ExactBoot
 from bootsonde.model.errors import UserError
 from bootsonde.model.exact import Count, Entry, Place, Text, option, parse_place, shown
 from bootsonde.model.place import load_address
-from bootsonde.model.trace import TraceReader
 from bootsonde.probe import Probe
 
 #: Entries that GDB counts by itself, at 2 ms each.
@@ -131,9 +130,10 @@ class Routes:
 
     @property
     def _has_all(self) -> bool:
-        """Whether the trace has each entry of the functions that it has: a session's leaves some out."""
-        with open(self._boot.files.trace, "rb") as file:
-            return bool(json.loads(file.readline()).get("encoding") == "blocks")
+        """Whether the trace has each entry of the functions that it has: a session's leaves some out, as does one that
+        was cut off."""
+        with self._boot.trace() as reader:
+            return reader.blocks is not None and reader.end is not None
 
     def _cprobe(self, *words: str) -> List[bytes]:
         """Records, as lines of JSON."""
@@ -183,8 +183,7 @@ class Routes:
     def _near_text(self, place: Text) -> int:
         """About how many instructions had run when the console had shown it; 0 where the trace cannot tell."""
         seen = 0
-        with open(self._boot.files.trace, "rb") as stream:
-            reader = TraceReader(stream, self._boot.files.trace)
+        with self._boot.trace() as reader:
             for event in reader.blocks.console() if reader.blocks is not None else ():
                 seen += place.text in event["text"]
                 if seen >= place.number:
