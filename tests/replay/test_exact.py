@@ -130,6 +130,17 @@ def test_an_entry_among_many_is_that_which_gdb_counts(boot: Recorded) -> None:
     assert by_gdb.rstrip().endswith(f"instruction count = {count(boot.state('i8254_get_timecount#500'))}")
 
 
+def test_a_clone_of_that_name_is_not_counted(lab: Lab, build: Path) -> None:
+    """cprobe's globs mean clones too; here another function is called like one."""
+    symbols = lab.cwd / "symbols"
+    subprocess.run(["objcopy", "--redefine-sym", "lapic_read32=i8254_get_timecount.part.0",
+                    build / "guest" / "clockguest.full", symbols], check=True, timeout=30)
+    boot = Recorded(lab, record(lab, *BOOTS, "--symbols", symbols).expect(0).out)
+    by_gdb = boot.state("tsc_init", "--command", "break *i8254_get_timecount", "--command", "ignore 1 499", "--command",
+                        "continue", "--command", "monitor info replay")
+    assert by_gdb.rstrip().endswith(f"instruction count = {count(boot.state('i8254_get_timecount#500'))}")
+
+
 def test_a_console_text_leads_to_the_instruction_that_ends_its_line(boot: Recorded) -> None:
     there = boot.state("PASS printf")
     assert there.splitlines()[-1].strip() == "PASS printf" and function(there).startswith("ns8250_putc+")

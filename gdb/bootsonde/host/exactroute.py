@@ -83,7 +83,7 @@ class Routes:
         name = self._name(addresses[0])
         if name is None or not self._has_all:
             return route
-        events = self._entries(name, addresses[0])
+        events = self._entries(name, f'"address":"{addresses[0]:#x}"')
         if not events and self._is_recorded(name):
             raise UserError(f"--at {entry}: {name} was not entered in this boot: cprobe why "
                             f"{shlex.quote(self._symbols)} {name} {shlex.quote(self._boot.files.trace)} says why")
@@ -143,10 +143,13 @@ class Routes:
             raise UserError(done.stderr.decode("utf-8", "replace").strip())
         return done.stdout.splitlines()
 
-    def _entries(self, name: str, address: Optional[int] = None) -> List[bytes]:
-        """The trace's entries of a function, as lines of JSON: there may be a million, of which one is wanted."""
-        wanted = f'"address":"{address:#x}"'.encode() if address is not None else b'"kind":"hit"'
-        return [line for line in self._cprobe("events", self._boot.files.trace, "--func", name) if wanted in line]
+    def _entries(self, name: str, wanted: str) -> List[bytes]:
+        """The trace's entries of a function, as lines of JSON: there may be a million, of which one is wanted.
+
+        wanted: what stands in them, and not in those of clones of that name, which cprobe tells too.
+        """
+        return [line for line in self._cprobe("events", self._boot.files.trace, "--func", name)
+                if wanted.encode() in line]
 
     def _is_recorded(self, name: str) -> bool:
         return any(bool(json.loads(line)["state"] == "not hit")
@@ -173,7 +176,7 @@ class Routes:
 
     def _number(self, name: str, t: int) -> int:
         """How often a function has been entered at a time."""
-        events = self._entries(name)
+        events = self._entries(name, f'"function":{json.dumps(name, ensure_ascii=False)}')
         low, high = 0, len(events)
         while low < high:
             middle = (low + high) // 2
