@@ -130,6 +130,17 @@ def test_an_entry_among_many_is_that_which_gdb_counts(boot: Recorded) -> None:
     assert by_gdb.rstrip().endswith(f"instruction count = {count(boot.state('i8254_get_timecount#500'))}")
 
 
+def test_a_clone_of_that_name_is_not_counted(lab: Lab, build: Path) -> None:
+    """cprobe's globs mean clones too; here another function is called like one."""
+    symbols = lab.cwd / "symbols"
+    subprocess.run(["objcopy", "--redefine-sym", "lapic_read32=i8254_get_timecount.part.0",
+                    build / "guest" / "clockguest.full", symbols], check=True, timeout=30)
+    boot = Recorded(lab, record(lab, *BOOTS, "--symbols", symbols).expect(0).out)
+    by_gdb = boot.state("tsc_init", "--command", "break *i8254_get_timecount", "--command", "ignore 1 499", "--command",
+                        "continue", "--command", "monitor info replay")
+    assert by_gdb.rstrip().endswith(f"instruction count = {count(boot.state('i8254_get_timecount#500'))}")
+
+
 def test_a_console_text_leads_to_the_instruction_that_ends_its_line(boot: Recorded) -> None:
     there = boot.state("PASS printf")
     assert there.splitlines()[-1].strip() == "PASS printf" and function(there).startswith("ns8250_putc+")
@@ -323,6 +334,18 @@ def test_it_may_be_moved(copy: Recorded) -> None:
 def test_a_part_that_is_missing_is_named(copy: Recorded, part: str) -> None:
     (copy.lab.cwd / "copy" / f"boot{part}").unlink()
     assert f"copy/boot{part} is not there" in copy.at(1, baseline="copy/boot").expect(2).err
+
+
+def test_a_trace_that_is_none_is_refused(copy: Recorded) -> None:
+    (copy.lab.cwd / "copy" / "boot.rr.trace").write_text("\n")
+    done = copy.at("tsc_init", baseline="copy/boot").expect(2)
+    assert "boot.rr.trace:1: " in done.err and "record it again" in done.err and "Traceback" not in done.err
+
+
+def test_a_trace_that_is_cut_off_does_not_say_what_was_not_entered(copy: Recorded) -> None:
+    trace = copy.lab.cwd / "copy" / "boot.rr.trace"
+    os.truncate(trace, 5000)
+    assert count(copy.at("tc_init", baseline="copy/boot").expect(0).out) == count(copy.state("tc_init"))
 
 
 def test_a_log_that_is_cut_off_is_refused(copy: Recorded) -> None:

@@ -74,6 +74,11 @@ def test_the_console_counts(baselines: Baselines) -> None:
     assert "expected  PASS tsc_stands_still" in done.out and "came      PASS tsc_advances" in done.out
 
 
+def test_what_terminals_act_upon_is_not_printed(baselines: Baselines) -> None:
+    path = baselines.put("boot", ("PASS tsc_advances", "PASS\u2028 \u009b31m tsc_advances"))
+    assert "  expected  PASS\u2028 31m tsc_advances\n" in baselines.replay(path).expect(1).out
+
+
 def test_what_is_kept_of_one_name_is_kept_apart(baselines: Baselines, tmp_path_factory: pytest.TempPathFactory) -> None:
     paths = [baselines.other("boot").rename(tmp_path_factory.mktemp(name) / "boot.baseline") for name in ("a", "b")]
     out = baselines.replay(*paths, "--keep", "kept").expect(1).out

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
 from bootsonde.host.identity import file_hash, qemu_version, sha256
 from bootsonde.host.request import BootRequest
 from bootsonde.model.errors import UserError
 from bootsonde.model.exact import FILES, Files, Recording, far, option, with_paths
+from bootsonde.model.trace import TraceError, TraceReader
 
 
 class ExactBoot:
@@ -28,6 +30,15 @@ class ExactBoot:
         self._check_qemu()
         with open(self.files.console, "rb") as file:
             self.console = file.read()
+
+    @contextlib.contextmanager
+    def trace(self) -> Iterator[TraceReader]:
+        """What the boot did, for the time of reading. Raises UserError for a trace that is damaged."""
+        try:
+            with open(self.files.trace, "rb") as stream:
+                yield TraceReader(stream, self.files.trace)
+        except TraceError as error:
+            raise UserError(f"{error}: record it again") from None
 
     def _check_log(self) -> None:
         log, wanted = self.files.log, self.recording

@@ -15,7 +15,6 @@ from bootsonde.host.exactboot import ExactBoot
 from bootsonde.model.errors import UserError
 from bootsonde.model.exact import Count, Entry, Place, Text, option, parse_place, shown
 from bootsonde.model.segments import load_address
-from bootsonde.model.trace import TraceReader
 from bootsonde.probe import Probe
 
 #: Entries that GDB counts by itself, at 2 ms each.
@@ -84,7 +83,7 @@ class Routes:
         name = self._name(addresses[0])
         if name is None or not self._has_all:
             return route
-        events = self._entries(name, addresses[0])
+        events = self._entries(name, f'"address":"{addresses[0]:#x}"')
         if not events and self._is_recorded(name):
             raise UserError(f"--at {entry}: {name} was not entered in this boot: cprobe why "
                             f"{shlex.quote(self._symbols)} {name} {shlex.quote(self._boot.files.trace)} says why")
@@ -137,9 +136,10 @@ class Routes:
 
     @property
     def _has_all(self) -> bool:
-        """Whether the trace has each entry of the functions that it has: a session's leaves some out."""
-        with open(self._boot.files.trace, "rb") as file:
-            return bool(json.loads(file.readline()).get("encoding") == "blocks")
+        """Whether the trace has each entry of the functions that it has: a session's leaves some out, as does one that
+        was cut off."""
+        with self._boot.trace() as reader:
+            return reader.blocks is not None and reader.end is not None
 
     def _cprobe(self, *words: str) -> List[bytes]:
         """Records, as lines of JSON."""
@@ -149,10 +149,13 @@ class Routes:
             raise UserError(done.stderr.decode("utf-8", "replace").strip())
         return done.stdout.splitlines()
 
-    def _entries(self, name: str, address: Optional[int] = None) -> List[bytes]:
-        """The trace's entries of a function, as lines of JSON: there may be a million, of which one is wanted."""
-        wanted = f'"address":"{address:#x}"'.encode() if address is not None else b'"kind":"hit"'
-        return [line for line in self._cprobe("events", self._boot.files.trace, "--func", name) if wanted in line]
+    def _entries(self, name: str, wanted: str) -> List[bytes]:
+        """The trace's entries of a function, as lines of JSON: there may be a million, of which one is wanted.
+
+        wanted: what stands in them, and not in those of clones of that name, which cprobe tells too.
+        """
+        return [line for line in self._cprobe("events", self._boot.files.trace, "--func", name)
+                if wanted.encode() in line]
 
     def _is_recorded(self, name: str) -> bool:
         return any(bool(json.loads(line)["state"] == "not hit")
@@ -179,7 +182,7 @@ class Routes:
 
     def _number(self, name: str, t: int) -> int:
         """How often a function has been entered at a time."""
-        events = self._entries(name)
+        events = self._entries(name, f'"function":{json.dumps(name, ensure_ascii=False)}')
         low, high = 0, len(events)
         while low < high:
             middle = (low + high) // 2
@@ -189,8 +192,7 @@ class Routes:
     def _near_text(self, place: Text) -> int:
         """About how many instructions had run when the console had shown it; 0 where the trace cannot tell."""
         seen = 0
-        with open(self._boot.files.trace, "rb") as stream:
-            reader = TraceReader(stream, self._boot.files.trace)
+        with self._boot.trace() as reader:
             for event in reader.blocks.console() if reader.blocks is not None else ():
                 seen += place.text in event["text"]
                 if seen >= place.number:

@@ -16,7 +16,7 @@ def entries_before(boot: BootRequest, function: str, count: int, deadline: float
     """Entries of a function in the first `count` instructions of a replay of its own. Raises as go_to does."""
     def options(guest: Guest) -> list[str]:
         words = [f"out={plugin_value(_trace(guest))}", f"kernel={plugin_value(boot.symbols)}",
-                 f"func={plugin_value(function)}", "inlined=exclude"]
+                 f"func={plugin_value(function)}", "inlined=exclude", "mode=counts"]
         return ["--plugin", ",".join([plugin_value(places.tcg_plugin()), *words])]
 
     with Guest(boot, options, end_s=END_S) as guest:
@@ -24,10 +24,11 @@ def entries_before(boot: BootRequest, function: str, count: int, deadline: float
             raise ReplayLost(f"it ended before instruction {count}")
         guest.end()
         with open(_trace(guest), "rb") as stream:
-            end = TraceReader(stream, "the plugin's trace").end
-    if end is None:
-        raise ReplayLost("the plugin's trace of it is not whole")
-    return sum(end["events"])
+            blocks = TraceReader(stream, "the plugin's trace").blocks
+            if blocks is None or blocks.end is None:
+                raise ReplayLost("the plugin's trace of it is not whole")
+            # The name is a glob to the plugin, which means clones as well.
+            return sum(entered["count"] for entered in blocks.counts() if entered["function"] == function)
 
 
 def _trace(guest: Guest) -> str:

@@ -23,6 +23,7 @@ from bootsonde.host.jobs import side_by_side
 from bootsonde.host.options import RUNS, add_boot_options, check_timeout, checked_runs, launcher_options
 from bootsonde.host.replaying import Choice, Result, State, carry_out, choose, replays_of
 from bootsonde.model.baseline import FILES
+from bootsonde.model.console import printable
 from bootsonde.model.errors import UserError
 from bootsonde.model.outcome import Outcome
 
@@ -78,11 +79,12 @@ class Report:
         """One replay has ended."""
         self.states[result.state] += 1
         print(f"{result.state.value:<9} {name}  ({seconds:.2f} s)")
-        for line in result.text.splitlines():
+        lines = [printable(line) for line in result.text.split("\n")] if result.text else []
+        for line in lines:
             if result.state is not State.EQUAL or line not in self._noted:
                 print(f"  {line}".rstrip())
         if result.state is State.EQUAL:  # All may have been recorded on the same other machine: that is said once.
-            self._noted.update(result.text.splitlines())
+            self._noted.update(lines)
         sys.stdout.flush()
 
     def summary(self) -> int:
