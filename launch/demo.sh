@@ -9,7 +9,7 @@
 # Exit status: that of `bootsonde run`; 2 for a wrong command line, 3 when something needed is not there.
 set -u
 unset CDPATH
-here=$(cd "$(dirname "$0")" && pwd) || exit 3
+here=$(cd -P "$(dirname "$0")" && pwd) || exit 3
 # shellcheck source=launch/lib/say.sh
 . "$here/lib/say.sh"
 # shellcheck source=launch/lib/setup.sh

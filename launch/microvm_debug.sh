@@ -42,7 +42,7 @@ while [ -h "$self" ]; do
         *) self=$(dirname "$self")/$link ;;
     esac
 done
-here=$(cd "$(dirname "$self")" && pwd) || exit 3
+here=$(cd -P "$(dirname "$self")" && pwd) || exit 3
 # shellcheck source=launch/lib/say.sh
 . "$here/lib/say.sh"
 # shellcheck source=launch/lib/kernel.sh

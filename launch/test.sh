@@ -11,7 +11,7 @@
 # shellcheck disable=SC2317  # step calls the functions
 set -u
 unset CDPATH
-here=$(cd "$(dirname "$0")" && pwd) || exit 3
+here=$(cd -P "$(dirname "$0")" && pwd) || exit 3
 # shellcheck source=launch/lib/say.sh
 . "$here/lib/say.sh"
 # shellcheck source=launch/lib/setup.sh

@@ -10,21 +10,25 @@
 #include "plugin_api.h"
 #include "plugin.h"
 
-#define REGISTERS	17
+#define REGISTERS	18
+#define BASES		17	/* the first ones, which may hold addresses */
 #define FIRST_FLAGGED	6	/* the version since which a descriptor has a flag more */
 
 static const char *const names[REGISTERS] = {
 	"rdi", "rsi", "rdx", "rcx", "r8", "r9", "rax", "rbx", "rbp", "rsp", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
+	"efer",
 };
 #define ARGUMENTS	6
 #define RSP		9
+#define EFER		17
+#define EFER_LMA	(1u << 10)	/* long mode is on */
 
 /* Memory at register + offset. */
 struct place {
 	const char *name;
 	int name_length, base;
 	int64_t offset;
-	size_t size;
+	size_t size;	/* 0: that of an address, as the vCPU pushes it */
 };
 
 static struct place places[VALUES_MAX - ARGUMENTS];
@@ -44,7 +48,7 @@ values_init(void)
 		return cp_error_create(CP_ERROR_UNSUPPORTED, "args=yes: this QEMU does not show GLib to plugins, whose "
 			"arrays it gives registers in: leave args out");
 	if (qemu_plugin_read_memory_vaddr != NULL)
-		places[place_count++] = (struct place){ "return", 6, RSP, 0, 8 };
+		places[place_count++] = (struct place){ "return", 6, RSP, 0, 0 };
 	return NULL;
 }
 
@@ -73,7 +77,7 @@ values_add_memory(const char *text)
 	place.name_length = (int)(at - text);
 	name = at + 1;
 	length = strcspn(name, "+-:");
-	for (int i = 0; i < REGISTERS; i++)
+	for (int i = 0; i < BASES; i++)
 		if (strlen(names[i]) == length && strncmp(names[i], name, length) == 0)
 			place.base = i;
 	if (place.base < 0)
@@ -136,19 +140,27 @@ read_register(int number, uint64_t *ret)
 	return true;
 }
 
+static size_t
+address_size(void)
+{
+	uint64_t efer;
+
+	return read_register(EFER, &efer) && (efer & EFER_LMA) == 0 ? 4 : 8;
+}
+
 static bool
 read_place(const struct place *place, uint64_t *ret)
 {
+	size_t size = place->size != 0 ? place->size : address_size();
 	uint64_t base;
 
 	*ret = 0;
 	if (!read_register(place->base, &base))
 		return false;
-	g_byte_array_set_size(buffer, (unsigned int)place->size);
-	if (!qemu_plugin_read_memory_vaddr(base + (uint64_t)place->offset, buffer, place->size) ||
-	    buffer->len < place->size)
+	g_byte_array_set_size(buffer, (unsigned int)size);
+	if (!qemu_plugin_read_memory_vaddr(base + (uint64_t)place->offset, buffer, size) || buffer->len < size)
 		return false;
-	memcpy(ret, buffer->data, place->size);
+	memcpy(ret, buffer->data, size);
 	return true;
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from fetched import fetched
 from labkit import Lab
 from terminals import gdb, launcher
 from unikernel import unikernel
@@ -75,3 +77,13 @@ def test_a_prompt_with_symbols(lab: Lab, kernel: Path) -> None:
         assert "Python Exception" not in said and "Call Frame Instruction" not in said
         debugger.type("bootsonde detach")
         assert "currently on" in debugger.type("maintenance show dwarf unwinders"), "the user's own is given back"
+
+
+def test_the_return_address_that_the_plugin_reads(lab: Lab, kernel: Path, cprobe: Path) -> None:
+    qemu = fetched("qemu-backports")
+    lab.command(lab.words("trace", "--args", "--kernel", kernel, "-o", "boot"), QEMU=str(qemu)).expect(0)
+    lines = lab.command([str(cprobe), "events", "boot", "--format", "json"]).expect(0).out.splitlines()
+    back = {event["function"]: int(argument["value"], 16) for event in map(json.loads, lines)
+            if event.get("kind") == "hit" for argument in event["args"] if argument["name"] == "return"}
+    shown = lab.command([str(cprobe), "symbolize", str(kernel), hex(back["leaf"]), hex(back["middle"])]).expect(0).out
+    assert [line.split()[1].split("+")[0] for line in shown.splitlines()] == ["middle", "main"]

@@ -46,3 +46,9 @@ def test_a_bzimage_alone_has_no_symbols(lab: Lab, others: Path) -> None:
 def test_cprobe_knows_the_32_bit_pvh_entry(lab: Lab, others: Path, cprobe: Path) -> None:
     done = lab.command([str(cprobe), "info", str(others / "grub")]).expect(0)
     assert "class:       ELF32" in done.out and "PVH entry:   0x100000" in done.out
+
+
+def test_the_folder_of_the_commands_may_be_a_link(lab: Lab, tmp_path: Path) -> None:
+    """What they need lies beside the folder itself, not beside the link."""
+    (tmp_path / "tools").symlink_to(lab.root / "launch")
+    lab.command([str(tmp_path / "tools" / "bootsonde"), "--help"]).expect(0)

@@ -14,7 +14,7 @@ _TIED = "\0"
 def summary(title: str, hits: Sequence[Tuple[str, int, bool]]) -> List[str]:
     """Lines about one rule: `hits` has (function, hits, whether its limit was reached) for each of its places.
 
-    Several places of a name (static twins, inlined copies) count together.
+    Several places of a name (a function and its inlined copies) count together.
     """
     total: Dict[str, int] = {}
     limited = {name for name, _, spent in hits if spent}

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from typing import Any, List, Optional, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
 import gdb
 
@@ -36,6 +36,8 @@ from bootsonde.session.watchdog import Watchdog
 
 #: How long the host may take to tell how QEMU ended, seconds.
 EXIT_FILE_S = 3.0
+#: Kinds of sites that are a function, as a whole.
+_FUNCTIONS = ("function", "inlined")
 
 
 class Session:
@@ -475,16 +477,24 @@ class Session:
         return None
 
     @staticmethod
-    def _counted(site: Site) -> str:
-        """Under which name a site's hits are counted: a function with its copies, any other place by itself."""
-        return site.function if site.kind in ("function", "inlined") else site.distinct
+    def _counted(sites: Sequence[Site]) -> List[str]:
+        """Under which names the sites' hits are counted: a function with its copies, any other place by itself. Several
+        functions of one name, such as static twins and methods, are told apart by where they are declared."""
+        declared: Dict[str, Set[str]] = {}
+        for site in sites:
+            if site.kind in _FUNCTIONS:
+                declared.setdefault(site.function, set()).add(site.where)
+        return [site.distinct if site.kind not in _FUNCTIONS else
+                site.function if len(declared[site.function]) == 1 else f"{site.function} ({site.where})"
+                for site in sites]
 
     def print_summary(self) -> None:
         """Which functions were hit and which never, rule by rule."""
         for planned in self.planned[:-1]:
             if planned.armed and not planned.rule.overlays:
-                for line in summary(planned.title, [(self._counted(armed.site), armed.hits, armed.spent)
-                                                    for armed in planned.armed]):
+                names = self._counted([armed.site for armed in planned.armed])
+                for line in summary(planned.title, [(name, armed.hits, armed.spent)
+                                                    for name, armed in zip(names, planned.armed)]):
                     say(line)
                 unreadable = sum(armed.unreadable for armed in planned.armed)
                 if unreadable:
