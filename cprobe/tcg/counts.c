@@ -3,6 +3,7 @@
 #include "counts.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "board.h"
@@ -30,7 +31,9 @@ static uint64_t **called;		/* BY_CALL: of each vCPU */
 static unsigned int vcpus;
 static const struct entries *list;
 static struct first *firsts;
-static _Atomic(const struct entry *) last;	/* of counts_last() */
+static uint64_t *frozen;		/* all counts at counts_last(), for ever; code that counts by itself goes on */
+static atomic_flag freezing = ATOMIC_FLAG_INIT;
+static atomic_bool is_frozen;
 static uint64_t *written;		/* how much of each count is in the trace */
 static struct clock_window window;
 
@@ -53,7 +56,8 @@ counts_init(unsigned int vcpu_count, const struct entries *entries)
 	list = entries;
 	firsts = calloc(entries->count, sizeof(*firsts));
 	written = calloc(entries->count, sizeof(*written));
-	if (firsts == NULL || written == NULL)
+	frozen = calloc(entries->count, sizeof(*frozen));
+	if (firsts == NULL || written == NULL || frozen == NULL)
 		return &cp_error_no_memory;
 	if (!host_clock.is_virtual)
 		clock_window_init(&window);
@@ -110,25 +114,38 @@ counts_at(struct qemu_plugin_insn *insn, const struct entry *entry)
 	}
 }
 
+static uint64_t
+counted(size_t number)
+{
+	uint64_t sum = 0;
+
+	if (way == BY_BLOCK)
+		return board_row(&board, 0)[number];
+	for (unsigned int i = 0; i < vcpus; i++)
+		sum += way == BY_CALL ? called[i][number] : board_row(&board, i)[number];
+	return sum;
+}
+
 void
 counts_last(unsigned int vcpu, const struct entry *entry)
 {
+	if (atomic_flag_test_and_set(&freezing))
+		return;
 	for (const struct entry *at = entry; at != NULL; at = entries_next(list, at))
 		note_first(vcpu_running(vcpu), (void *)(uintptr_t)(at - list->items));
-	atomic_store(&last, entry);
+	for (size_t i = 0; i < list->count; i++)
+		frozen[i] = counted(i) + (list->items[i].address == entry->address);
+	atomic_store(&is_frozen, true);
 }
 
 static uint64_t
 count_of(size_t number)
 {
-	const struct entry *final = atomic_load(&last);
-	uint64_t sum = final != NULL && final->address == list->items[number].address;
+	uint64_t now = counted(number);
 
-	if (way == BY_BLOCK)
-		return sum + board_row(&board, 0)[number];
-	for (unsigned int i = 0; i < vcpus; i++)
-		sum += way == BY_CALL ? called[i][number] : board_row(&board, i)[number];
-	return sum;
+	/* A count of after the end was read after it: then it is known by now that there is one. */
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load(&is_frozen) ? frozen[number] : now;
 }
 
 static uint64_t

@@ -195,6 +195,20 @@ def test_stop_at_is_the_last(either: Plugin, mode: str) -> None:
         assert names_in_order[0] == "tsc_init" and names_in_order.index("lapic_init") == len(names_in_order) - 1
 
 
+def test_a_place_in_the_middle_of_a_block_is_recorded(either: Plugin) -> None:
+    """QEMU's blocks begin where code is jumped to: at a function's second instruction none does."""
+    shown = subprocess.run(["objdump", "-d", "--disassemble=tsc_init", f"{either.lab.kernel}.full"], check=True,
+                           capture_output=True, text=True, timeout=60).stdout
+    first, second = re.findall(r"^(ffffffff\w+):", shown, re.M)[:2]
+    listed = either.lab.cwd / "list"
+    listed.write_text(f"0x{first} first\n0x{second} second\n")
+    either.boot(f",list={listed},out={either.out}").expect(PASSED)
+    assert [hit["function"] for hit in either.trace().of_kind("hit")] == ["first", "second"]
+    listed.write_text(f"0x{second} second\n")
+    either.boot(f",list={listed},out={either.out}").expect(PASSED)
+    assert [hit["function"] for hit in either.trace().of_kind("hit")] == ["second"]
+
+
 def test_header_says_what_was_asked(plugin: Plugin) -> None:
     more = plugin.lab.cwd / "more"
     more.write_text('{"kernel": {"name": "k"},\n "scenario": {"name": "s,}"}}\n')
