@@ -203,7 +203,6 @@ static struct cp_error *variant_name(struct walk *w, uint64_t address, const str
 	w->last_symbol = cp_symbols_lower_near(symbols, address, w->last_symbol);
 	for (size_t i = w->last_symbol, most = i + MAX_TWINS; i < symbols->count && i < most; i++) {
 		const struct cp_symbol *s = symbols->by_address[i];
-
 		const char *end;
 
 		if (s->address != address)

@@ -101,7 +101,9 @@ def _alone(files: Files) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if not os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
+                raise BlockingIOError  # It was somebody's who has just ended; another one may hold its successor.
+        except (BlockingIOError, FileNotFoundError):
             raise UserError(f"{files.log} is being recorded by somebody else: wait for that, or name another") from None
         try:
             yield
